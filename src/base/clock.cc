@@ -1,0 +1,79 @@
+#include "base/clock.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstring>
+#include <ctime>
+
+namespace mayfly {
+namespace {
+
+std::tm utc(int64_t wall_us) {
+  std::time_t seconds = wall_us / kMicrosPerSecond - (wall_us % kMicrosPerSecond < 0 ? 1 : 0);
+  std::tm tm{};
+  gmtime_r(&seconds, &tm);
+  return tm;
+}
+
+std::string format_time(int64_t wall_us, const char* pattern) {
+  std::tm tm = utc(wall_us);
+  char text[64];
+  return {text, std::strftime(text, sizeof text, pattern, &tm)};
+}
+
+// Parses all of `text` by a strptime pattern in the C locale, as UTC seconds.
+std::optional<int64_t> parse_time(std::string_view text, const char* pattern) {
+  std::tm tm{};
+  std::string copy(text);
+  const char* end = strptime(copy.c_str(), pattern, &tm);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  return static_cast<int64_t>(timegm(&tm)) * kMicrosPerSecond;
+}
+
+// The fraction and zone after the seconds of an RFC 3339 time, as microseconds to add; nullopt if malformed.
+std::optional<int64_t> parse_fraction_and_zone(std::string_view rest) {
+  int64_t micros = 0;
+  if (!rest.empty() && rest[0] == '.') {
+    size_t i = 1;
+    for (int64_t unit = 100'000; i < rest.size() && rest[i] >= '0' && rest[i] <= '9'; ++i, unit /= 10) micros += (rest[i] - '0') * unit;
+    if (i == 1) return std::nullopt;
+    rest.remove_prefix(i);
+  }
+  if (rest == "Z" || rest == "z") return micros;
+  if (rest.size() != 6 || (rest[0] != '+' && rest[0] != '-') || rest[3] != ':') return std::nullopt;
+  for (int i : {1, 2, 4, 5})
+    if (rest[i] < '0' || rest[i] > '9') return std::nullopt;
+  int64_t minutes = ((rest[1] - '0') * 10 + rest[2] - '0') * 60 + (rest[4] - '0') * 10 + rest[5] - '0';
+  return micros - (rest[0] == '+' ? 1 : -1) * minutes * 60 * kMicrosPerSecond;
+}
+
+}  // namespace
+
+int64_t SystemClock::wall_us() const {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+int64_t SystemClock::mono_us() const {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string iso8601_ms(int64_t wall_us) {
+  return fmt::format("{}.{:03}Z", format_time(wall_us, "%Y-%m-%dT%H:%M:%S"), wall_us % kMicrosPerSecond / kMicrosPerMilli);
+}
+std::string iso8601_s(int64_t wall_us) { return format_time(wall_us, "%Y-%m-%dT%H:%M:%SZ"); }
+std::string http_date(int64_t wall_us) { return format_time(wall_us, "%a, %d %b %Y %H:%M:%S GMT"); }
+std::string compact_date(int64_t wall_us) { return format_time(wall_us, "%Y%m%dT%H%M%SZ"); }
+
+std::optional<int64_t> parse_iso8601(std::string_view text) {
+  constexpr size_t kSeconds = std::string_view("2026-11-20T10:00:00").size();
+  if (text.size() <= kSeconds) return std::nullopt;
+  auto seconds = parse_time(text.substr(0, kSeconds), "%Y-%m-%dT%H:%M:%S");
+  auto rest = parse_fraction_and_zone(text.substr(kSeconds));
+  if (!seconds || !rest) return std::nullopt;
+  return *seconds + *rest;
+}
+std::optional<int64_t> parse_http_date(std::string_view text) { return parse_time(text, "%a, %d %b %Y %H:%M:%S GMT"); }
+std::optional<int64_t> parse_compact_date(std::string_view text) { return parse_time(text, "%Y%m%dT%H%M%SZ"); }
+
+}  // namespace mayfly

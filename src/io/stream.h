@@ -1,0 +1,35 @@
+#pragma once
+// Stream: bytes both ways, whatever carries them (TCP, a Unix socket, TLS over either). Single-threaded; at most one read and one
+// write may be pending at a time. close() wakes both with StreamError::closed, and is how a component is stopped from outside.
+
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "io/loop.h"
+#include "io/task.h"
+
+namespace mayfly::io {
+
+enum class StreamError {
+  closed,     // closed on this side, or by the peer while writing
+  timed_out,  // the deadline passed first; the stream must be closed, what was transferred is unknown
+  reset,      // the connection broke
+};
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  // At least one byte into `buffer`; 0 means the peer has ended its side.
+  virtual Task<std::expected<size_t, StreamError>> read_some(std::span<char> buffer, Deadline deadline) = 0;
+  // All of `data`, which the caller keeps alive until the task ends.
+  virtual Task<std::expected<void, StreamError>> write_all(std::string_view data, Deadline deadline) = 0;
+  virtual void shutdown_write() = 0;  // half-close: the peer reads 0 after what was written
+  virtual void close() = 0;
+  virtual std::string peer() const = 0;  // "127.0.0.1:5000", or a name for what is not TCP
+};
+
+}  // namespace mayfly::io
