@@ -1,0 +1,47 @@
+#pragma once
+// The HTTP/1.1 server side: one HttpServer per shard, fed with connections. llhttp parses; keep-alive, pipelining one at a time,
+// chunked both ways, Expect: 100-continue (sent when the handler first reads the body), HEAD without body. Bad input gets a 4xx with a
+// short text and the connection closes. The handler answers with a Response; whatever of the request body it left unread is discarded
+// up to kDiscardBytes to keep the connection, else the connection is closed.
+
+#include <functional>
+#include <memory>
+
+#include "http/message.h"
+#include "io/group.h"
+#include "io/shard.h"
+
+namespace mayfly::http {
+
+struct ServerLimits {
+  size_t start_line_bytes = 64 * 1024;   // 414 beyond; presigned URLs and RPC queries are long
+  size_t header_bytes = 64 * 1024;       // all fields together; 431 beyond
+  size_t header_count = 200;             // 431 beyond
+  uint64_t body_bytes = 5ull << 30;      // 413 beyond: the largest single object put
+  int64_t header_timeout_us = 20'000'000;  // from the first byte of a request to its last header: slow clients are cut
+  int64_t idle_timeout_us = 75'000'000;    // a kept-alive connection without a request
+  int64_t body_timeout_us = 60'000'000;    // without a single body byte arriving or leaving
+  size_t discard_bytes = 256 * 1024;       // unread request body swallowed to keep a connection
+  size_t connections = 10'000;             // per shard; beyond it a connection is answered 503 and closed
+};
+
+using Handler = std::function<io::Task<Response>(Request)>;
+
+class HttpServer {
+ public:
+  virtual ~HttpServer() = default;
+  // Serves every connection of the listener until drain(). `door` goes into Request::door; `scheme` into Request::scheme.
+  virtual void serve(std::unique_ptr<io::Listener> listener, std::string scheme, std::string door) = 0;
+  // Closes the listener of one door (its sandbox is gone).
+  virtual void close_door(const std::string& door) = 0;
+  // Stops accepting, lets requests in progress finish until the deadline, then closes what is left.
+  virtual io::Task<void> drain(io::Deadline deadline) = 0;
+  virtual size_t connections() const = 0;
+  virtual uint64_t requests() const = 0;
+};
+
+// `tls` may be null; when set, listeners whose scheme is "https" speak TLS with it (tls.h).
+class TlsContext;
+std::unique_ptr<HttpServer> make_http_server(io::Loop& loop, Handler handler, ServerLimits limits, std::shared_ptr<TlsContext> tls = nullptr);
+
+}  // namespace mayfly::http

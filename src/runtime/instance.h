@@ -1,0 +1,101 @@
+#pragma once
+// Instance: one sandboxed run of a function version (DESIGN 1). It takes calls one at a time (more when the function allows), keeps its
+// process state between them, and ends by stop(), by a timeout, or by dying. InstanceFactory makes instances; for Python it keeps one
+// zygote per function revision, which has imported the runtime's modules, and forks instances from it (DESIGN 4.8).
+// All members run on the shard that made the instance.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "auth/identity.h"
+#include "base/result.h"
+#include "functions/model.h"
+#include "io/shard.h"
+
+namespace mayfly::runtime {
+
+enum class StartError {
+  unsupported,   // no such runtime on this machine; the message says which there are
+  sandbox,       // the kernel refused a step; the message names it and what is missing
+  initializer,   // import or initializer failed: `body` of the failure is in the message as {errorMessage, errorType, stackTrace}
+  timed_out,     // start or initializer exceeded initializationTimeout
+  out_of_memory,
+};
+
+struct Call {
+  std::string request_id;
+  std::string payload;
+  std::string http;  // dispatch::Invocation::http
+  int retry_count = 0;
+  auth::Credentials credentials;
+  io::Deadline deadline;  // the function's timeout; when it passes the instance is killed
+};
+
+struct Reply {
+  enum class Kind { ok, handled_error, died, timed_out, out_of_memory };
+  Kind kind = Kind::ok;
+  std::string body;
+  std::string http;
+  int64_t run_us = 0;
+  int64_t memory_bytes = 0;  // peak of the instance
+  int exit_status = 0;       // wait status when it died
+};
+
+class Instance {
+ public:
+  virtual ~Instance() = default;
+  virtual const std::string& id() const = 0;
+  virtual bool alive() const = 0;
+  virtual io::Task<Reply> call(Call call) = 0;
+  // Ends it: a polite end first, SIGKILL at the deadline; returns when the process and what it left (cgroup, mounts) are gone.
+  virtual io::Task<void> stop(io::Deadline deadline) = 0;
+  virtual int64_t start_us() const = 0;  // what making it took, without init
+  virtual int64_t init_us() const = 0;
+};
+
+// Receives what the function prints: whole lines where possible, at most kMaxPrintedBytes per call (the rest is counted and dropped).
+using Printed = std::function<void(const std::string& instance_id, const std::string& request_id, std::string text)>;
+constexpr size_t kMaxPrintedBytes = 1 << 20;
+
+// What an instance needs besides its function: who it is for and where the platform answers.
+struct StartContext {
+  std::shared_ptr<const functions::Runnable> runnable;
+  std::string account, region;
+  auth::Credentials credentials;
+  Printed printed;
+};
+
+class InstanceFactory {
+ public:
+  virtual ~InstanceFactory() = default;
+  virtual io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) = 0;
+  // Starts the zygote of a revision ahead of need; and drops the one of a revision that is gone.
+  virtual io::Task<void> prepare(std::shared_ptr<const functions::Runnable> runnable) = 0;
+  virtual io::Task<void> forget(const std::string& key, uint64_t revision) = 0;
+  virtual io::Task<void> stop() = 0;  // every zygote; instances are stopped by their owners before
+};
+
+// A sandbox asks the server to answer on sockets made inside it (the door, DESIGN 4.10). server/ connects this to the HTTP server.
+struct DoorSocket {
+  sys::Fd listener;
+  std::string scheme;  // "http" or "https"
+};
+class DoorKeeper {
+ public:
+  virtual ~DoorKeeper() = default;
+  virtual void open(const std::string& door, DoorSocket socket) = 0;
+  virtual void close(const std::string& door) = 0;
+};
+
+struct RuntimeOptions {
+  std::string runtimes_folder;   // runtimes/ of the installation: python/bootstrap.py, ...
+  std::string libraries_folder;  // Python libraries every function may import (site-packages), read-only; may be absent
+  std::string state_folder;      // scratch of the running server: roots, sockets
+  std::string ca_certificate_pem;  // trusted inside
+  uint16_t platform_port = 0;    // the server's own port, answered inside at 127.0.0.1:<port> too
+  bool unsafe_no_sandbox = false;  // explicit, loud opt-out for machines whose kernel lacks namespaces
+};
+std::unique_ptr<InstanceFactory> make_instance_factory(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng);
+
+}  // namespace mayfly::runtime
