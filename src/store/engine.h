@@ -28,6 +28,12 @@ struct Expectation {
   std::string key;
   Kind kind = Kind::absent;
   std::string value{};
+
+  // Judges the key's present value; nullopt is an absent key.
+  bool holds(const std::optional<std::string>& present) const {
+    if (kind == Kind::absent) return !present;
+    return present && (kind == Kind::exists || *present == value);
+  }
 };
 
 // One atomic change: if every expectation holds, all of it happens, else none. Later writes to a key win over earlier ones.
