@@ -2,6 +2,7 @@
 // May this identity do that? The one question every dialect asks before it calls the core.
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "auth/identity.h"
@@ -12,6 +13,8 @@ namespace mayfly::auth {
 struct Access {
   std::string action;
   std::string resource;
+  // What conditions may ask about: {"oss:Prefix", "photos/"}, {"acs:SourceIp", "127.0.0.1"}. A key that is not here matches no condition.
+  std::vector<std::pair<std::string, std::string>> context{};
 };
 
 class Authorizer {

@@ -17,7 +17,8 @@ enum class AuthError {
   unknown_key,         // no such access key id
   bad_token,           // the security token is not ours, is for another key, or has expired
   bad_signature,       // computed signature differs; Failure::hint carries the server's string to sign (it holds no secret)
-  skewed,              // the request's date is more than kMaxSkewUs from the server's, or a presigned URL has expired
+  skewed,              // the request's date is more than kMaxSkewUs from the server's
+  expired,             // a presigned URL or form policy is past its end
   denied,              // known and signed, but no policy allows the action
 };
 
