@@ -1,0 +1,123 @@
+#include "usage/meter.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <limits>
+
+#include "base/json.h"
+
+namespace mayfly::usage {
+namespace {
+
+using Kind = dispatch::Outcome::Kind;
+namespace prom = prometheus;
+
+std::string error_of(const dispatch::Outcome& outcome) {
+  if (outcome.kind == Kind::ok) return {};
+  auto body = parse_json(outcome.body);
+  return body ? string_or(*body, "errorMessage", "function failed") : "function failed";
+}
+
+prom::MetricFamily family(std::string name, std::string help, prom::MetricType type) {
+  prom::MetricFamily out;
+  out.name = std::move(name);
+  out.help = std::move(help);
+  out.type = type;
+  return out;
+}
+
+prom::ClientMetric labelled(const std::pair<std::string, std::string>& function) {
+  prom::ClientMetric metric;
+  metric.label = {{"service", function.first}, {"function", function.second}};
+  return metric;
+}
+
+}  // namespace
+
+void Meter::finished(const dispatch::Invocation& invocation, const dispatch::Outcome& outcome, int64_t started_wall_us) {
+  std::string error = error_of(outcome);
+  const dispatch::Target& target = invocation.target;
+  std::string end = fmt::format("FC Invoke End RequestId: {}{}{}", invocation.request_id, error.empty() ? "" : ", Error: ", error);
+  logs_.append(target.service, target.function, invocation.request_id, outcome.instance_id, end);
+
+  const dispatch::Phases& phases = outcome.phases;
+  double seconds = static_cast<double>(phases.queued_us + phases.start_us + phases.init_us + phases.run_us) / kMicrosPerSecond;
+  size_t bucket = 0;
+  while (bucket < FunctionTotals::kSecondsBounds.size() && seconds > FunctionTotals::kSecondsBounds[bucket]) ++bucket;
+
+  std::lock_guard lock(mutex_);
+  std::pair<std::string, std::string> key{target.service, target.function};
+  if (functions_.size() >= kMaxFunctions && !functions_.contains(key)) key = {"other", "other"};
+  FunctionTotals& totals = functions_[key];
+  ++totals.invocations;
+  totals.errors += outcome.kind != Kind::ok;
+  totals.timeouts += outcome.kind == Kind::timed_out;
+  totals.cold_starts += outcome.cold;
+  totals.seconds += seconds;
+  ++totals.buckets[bucket];
+  totals.last_us = clock_.wall_us();
+  if (!error.empty()) {
+    totals.last_error = error;
+    totals.last_error_us = totals.last_us;
+  }
+  totals.recent.push_back({started_wall_us, invocation.request_id, invocation.source, outcome.instance_id, outcome.version, std::move(error), outcome.kind, phases, outcome.memory_bytes, outcome.cold});
+  if (totals.recent.size() > kRecentPerFunction) totals.recent.pop_front();
+}
+
+void Meter::printed(const dispatch::Target& target, const std::string& request_id, const std::string& instance_id, std::string text) {
+  logs_.append(target.service, target.function, request_id, instance_id, text);
+}
+
+FunctionTotals Meter::totals(const std::string& service, const std::string& function) const {
+  std::lock_guard lock(mutex_);
+  auto found = functions_.find({service, function});
+  return found == functions_.end() ? FunctionTotals{} : found->second;
+}
+
+uint64_t Meter::invocations() const {
+  std::lock_guard lock(mutex_);
+  uint64_t sum = 0;
+  for (const auto& [name, totals] : functions_) sum += totals.invocations;
+  return sum;
+}
+
+std::string Meter::prometheus_text(const std::vector<Sample>& others) const {
+  auto calls = family("mayfly_invocations_total", "Finished invocations.", prom::MetricType::Counter);
+  auto errors = family("mayfly_invocation_errors_total", "Invocations that did not end well, timeouts included.", prom::MetricType::Counter);
+  auto cold = family("mayfly_cold_starts_total", "Invocations that had to wait for a new instance.", prom::MetricType::Counter);
+  auto seconds = family("mayfly_invocation_seconds", "Time of an invocation from arrival to reply.", prom::MetricType::Histogram);
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [name, totals] : functions_) {
+      auto count = [&](prom::MetricFamily& into, uint64_t value) {
+        into.metric.push_back(labelled(name));
+        into.metric.back().counter.value = static_cast<double>(value);
+      };
+      count(calls, totals.invocations);
+      count(errors, totals.errors);
+      count(cold, totals.cold_starts);
+      prom::ClientMetric metric = labelled(name);
+      metric.histogram.sample_count = totals.invocations;
+      metric.histogram.sample_sum = totals.seconds;
+      uint64_t cumulative = 0;
+      for (size_t i = 0; i < totals.buckets.size(); ++i) {
+        cumulative += totals.buckets[i];
+        double bound = i < FunctionTotals::kSecondsBounds.size() ? FunctionTotals::kSecondsBounds[i] : std::numeric_limits<double>::infinity();
+        metric.histogram.bucket.push_back({cumulative, bound});
+      }
+      seconds.metric.push_back(std::move(metric));
+    }
+  }
+  std::vector<prom::MetricFamily> families{std::move(calls), std::move(errors), std::move(cold), std::move(seconds)};
+  for (const Sample& sample : others) {
+    bool counter = sample.type == Sample::Type::counter;
+    families.push_back(family(sample.name, sample.help, counter ? prom::MetricType::Counter : prom::MetricType::Gauge));
+    prom::ClientMetric metric;
+    (counter ? metric.counter.value : metric.gauge.value) = sample.value;
+    families.back().metric.push_back(metric);
+  }
+  return prom::TextSerializer().Serialize(families);
+}
+
+}  // namespace mayfly::usage

@@ -1,0 +1,65 @@
+#pragma once
+// Meter: the dispatcher's observer. Turns finished invocations into per-function totals, a short list of recent records, and the log
+// lines that frame a run ("FC Invoke Start RequestId: ..."), and writes them as Prometheus text. Thread-safe; a finished
+// invocation takes one uncontended lock on its home shard.
+
+#include <array>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "dispatch/invoker.h"
+#include "usage/log_store.h"
+
+namespace mayfly::usage {
+
+struct Record {
+  int64_t started_us = 0;  // wall clock
+  std::string request_id, source, instance_id, version, error;
+  dispatch::Outcome::Kind kind = dispatch::Outcome::Kind::ok;
+  dispatch::Phases phases;
+  int64_t memory_bytes = 0;
+  bool cold = false;
+};
+
+struct FunctionTotals {
+  static constexpr std::array<double, 12> kSecondsBounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30};
+  uint64_t invocations = 0, errors = 0, timeouts = 0, cold_starts = 0;
+  double seconds = 0;
+  std::array<uint64_t, kSecondsBounds.size() + 1> buckets{};
+  std::string last_error;
+  int64_t last_error_us = 0, last_us = 0;
+  std::deque<Record> recent;  // newest last
+};
+
+class Meter final : public dispatch::InvocationObserver {
+ public:
+  static constexpr size_t kRecentPerFunction = 50;
+  static constexpr size_t kMaxFunctions = 10'000;  // beyond it totals go to the name "other"
+
+  Meter(LogStore& logs, const Clock& clock) : logs_(logs), clock_(clock) {}
+
+  void finished(const dispatch::Invocation& invocation, const dispatch::Outcome& outcome, int64_t started_wall_us) override;
+  void printed(const dispatch::Target& target, const std::string& request_id, const std::string& instance_id, std::string text) override;
+
+  FunctionTotals totals(const std::string& service, const std::string& function) const;
+  uint64_t invocations() const;
+
+  // A gauge or counter of another room, added to the same page.
+  struct Sample {
+    std::string name, help;
+    enum class Type { counter, gauge } type = Type::gauge;
+    double value = 0;
+  };
+  std::string prometheus_text(const std::vector<Sample>& others) const;
+
+ private:
+  LogStore& logs_;
+  const Clock& clock_;
+  mutable std::mutex mutex_;
+  std::map<std::pair<std::string, std::string>, FunctionTotals> functions_;
+};
+
+}  // namespace mayfly::usage

@@ -1,0 +1,85 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "io/sim_loop.h"
+#include "usage/meter.h"
+
+namespace mayfly::usage {
+namespace {
+
+struct Folder {
+  std::string path = std::string(std::filesystem::temp_directory_path() / "mayfly-usage-XXXXXX");
+  Folder() { MAYFLY_CHECK(mkdtemp(path.data()) != nullptr); }
+  ~Folder() { std::filesystem::remove_all(path); }
+};
+
+TEST(LogStore, KeepsLinesInOrderAndAnswersByFunctionAndCursor) {
+  Folder folder;
+  SystemClock clock;
+  LogStore logs(folder.path, clock);
+  logs.append("s", "f", "r1", "i", "one\ntwo\n");
+  logs.append("s", "g", "r2", "i", "other");
+  auto entries = logs.query({.service = "s", .function = "f"});
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[1].text, "two");
+  EXPECT_EQ(logs.query({.after = entries[1].cursor}).front().text, "other");
+  EXPECT_EQ(logs.query({.request_id = "r2"}).size(), 1u);
+}
+
+TEST(LogStore, SurvivesARestartAndGoesOnCounting) {
+  Folder folder;
+  SystemClock clock;
+  uint64_t last = 0;
+  {
+    LogStore logs(folder.path, clock);
+    logs.append("s", "f", "r", "i", "before");
+    last = logs.last_cursor();
+  }
+  LogStore logs(folder.path, clock);
+  ASSERT_EQ(logs.query({}).size(), 1u);
+  EXPECT_EQ(logs.query({})[0].text, "before");
+  logs.append("s", "f", "r", "i", "after");
+  EXPECT_EQ(logs.last_cursor(), last + 1);
+}
+
+TEST(LogStore, ForgetsTheOldestBeyondItsBound) {
+  Folder folder;
+  SystemClock clock;
+  LogStore logs(folder.path, clock);
+  std::string line(30'000, 'x');
+  for (int i = 0; i < 300; ++i) logs.append("s", "f", "r", "i", line);
+  EXPECT_LT(logs.query({.limit = 1000}).size(), LogStore::kMaxRingBytes / line.size() + 1);
+}
+
+TEST(LogStore, WakesAFollowerOrLetsItGoAtTheDeadline) {
+  Folder folder;
+  io::SimLoop loop;
+  LogStore logs(folder.path, loop.clock());
+  int64_t start = loop.now_us();
+  loop.wait(logs.wait_newer(loop, 0, io::Deadline::after_us(loop, 500)));
+  EXPECT_EQ(loop.now_us(), start + 500);
+  loop.call_at(loop.now_us() + 100, [&] { logs.append("s", "f", "r", "i", "x"); });
+  loop.wait(logs.wait_newer(loop, 0, io::Deadline::after_us(loop, 5'000)));
+  EXPECT_EQ(loop.now_us(), start + 600);
+}
+
+TEST(Meter, CountsPerFunctionAndWritesPrometheusText) {
+  Folder folder;
+  SystemClock clock;
+  LogStore logs(folder.path, clock);
+  Meter meter(logs, clock);
+  dispatch::Invocation invocation{.request_id = "r1", .target = {"s", "f", ""}};
+  meter.finished(invocation, {.kind = dispatch::Outcome::Kind::ok, .phases = {.run_us = 3'000}, .cold = true}, clock.wall_us());
+  meter.finished(invocation, {.kind = dispatch::Outcome::Kind::handled_error, .body = R"({"errorMessage":"boom"})"}, clock.wall_us());
+  EXPECT_EQ(meter.totals("s", "f").invocations, 2u);
+  EXPECT_EQ(meter.totals("s", "f").last_error, "boom");
+  std::string text = meter.prometheus_text({{"mayfly_connections", "Open connections.", Meter::Sample::Type::gauge, 7}});
+  EXPECT_NE(text.find("mayfly_invocations_total{service=\"s\",function=\"f\"} 2"), std::string::npos) << text;
+  EXPECT_NE(text.find("mayfly_connections 7"), std::string::npos);
+  EXPECT_NE(text.find("le=\"0.005\"} 2"), std::string::npos) << text;
+  EXPECT_EQ(logs.query({}).back().text, "FC Invoke End RequestId: r1, Error: boom");
+}
+
+}  // namespace
+}  // namespace mayfly::usage
