@@ -43,8 +43,8 @@ TEST(Schedule, SkipsLocalTimesThatDoNotExistAndTicksOnceWhenTheyRepeat) {
 }
 
 TEST(Schedule, SaysWhatIsWrong) {
-  for (auto bad : {"", "* * * * *", "60 * * * * *", "0 0 24 * * *", "0 0 0 0 * *", "0 0 0 * 13 *", "0 0 0 * * FOO", "*/0 * * * * *", "5-1 * * * * *", "@every", "@every 5", "@every -5m",
-                   "@every 5x", "@every 0s", "CRON_TZ=Mars/Base 0 0 0 * * *", "0 0 0 30 FEB ?", "99999999999999999999 * * * * *"}) {
+  for (auto bad : {"", "* * * * *", "60 * * * * *", "0 0 24 * * *", "0 0 0 0 * *", "0 0 0 * 13 *", "0 0 0 * * FOO", "*/0 * * * * *", "5-1 * * * * *", "@every",
+                   "@every 5", "@every -5m", "@every 5x", "@every 0s", "CRON_TZ=Mars/Base 0 0 0 * * *", "0 0 0 30 FEB ?", "99999999999999999999 * * * * *"}) {
     auto schedule = Schedule::parse(bad);
     ASSERT_FALSE(schedule) << bad;
     EXPECT_FALSE(schedule.error().message.empty());

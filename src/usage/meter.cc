@@ -61,7 +61,8 @@ void Meter::finished(const dispatch::Invocation& invocation, const dispatch::Out
     totals.last_error = error;
     totals.last_error_us = totals.last_us;
   }
-  totals.recent.push_back({started_wall_us, invocation.request_id, invocation.source, outcome.instance_id, outcome.version, std::move(error), outcome.kind, phases, outcome.memory_bytes, outcome.cold});
+  totals.recent.push_back({started_wall_us, invocation.request_id, invocation.source, outcome.instance_id, outcome.version, std::move(error), outcome.kind,
+                           phases, outcome.memory_bytes, outcome.cold});
   if (totals.recent.size() > kRecentPerFunction) totals.recent.pop_front();
 }
 
