@@ -8,8 +8,10 @@
 // in due order. Producers on other threads call wake() after their commit.
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/rng.h"
@@ -32,6 +34,10 @@ void add(store::Batch& batch, const Message& message);
 void acknowledge(store::Batch& batch, const Message& message);
 void acknowledge_once(store::Batch& batch, const Message& message);
 
+// The rows of one queue, in due order, for listings and counts; and a row read back (nullopt: not a message's row).
+store::Range rows_of(const std::string& queue);
+std::optional<Message> read_message(const store::Entry& row);
+
 class WorkQueue {
  public:
   // Handles one message. It must end by committing a batch that acknowledges the message (perhaps re-adding it later); returning
@@ -42,7 +48,7 @@ class WorkQueue {
 
   virtual ~WorkQueue() = default;
   virtual void start() = 0;                // scans what is stored and begins
-  virtual void wake() = 0;                 // something was committed; any thread
+  virtual void wake() = 0;                 // something was committed; any thread; a consumer that adds messages calls it too
   virtual io::Task<void> stop() = 0;       // no new deliveries; returns when running consumers have ended
   virtual size_t in_flight() const = 0;
 };
@@ -50,6 +56,7 @@ class WorkQueue {
 struct WorkQueueOptions {
   std::string name;
   size_t window = 256;  // messages handled at once: bounds memory and the work lost to a crash
+  std::function<void(std::exception_ptr)> on_fault{};  // of a consumer or of a scan, before the retry; default: printed
 };
 std::unique_ptr<WorkQueue> make_work_queue(io::Loop& loop, store::Store& store, WorkQueueOptions options, WorkQueue::Consumer consumer);
 
