@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/rng.h"
 #include "functions/code.h"
 #include "functions/model.h"
 #include "io/task.h"
@@ -22,6 +24,8 @@ struct ListQuery {
   std::string prefix, start;
   size_t limit = 100;
 };
+// Versions are listed newest first unless asked otherwise, and ordered as numbers.
+enum class Order { newest_first, oldest_first };
 template <class T>
 struct Page {
   std::vector<T> items;
@@ -61,7 +65,7 @@ class Catalogue {
   virtual Page<Service> services(const ListQuery& query) const = 0;
   virtual Result<Page<Function>> functions(const std::string& service, const std::string& qualifier, const ListQuery& query) const = 0;
   virtual Result<Page<Trigger>> triggers(const std::string& service, const std::string& function, const ListQuery& query) const = 0;
-  virtual Result<Page<Version>> versions(const std::string& service, const ListQuery& query) const = 0;
+  virtual Result<Page<Version>> versions(const std::string& service, const ListQuery& query, Order order) const = 0;
   virtual Result<Page<Alias>> aliases(const std::string& service, const ListQuery& query) const = 0;
   virtual std::vector<Trigger> all_triggers(const std::string& type) const = 0;
 

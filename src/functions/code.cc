@@ -1,0 +1,140 @@
+#include "functions/code.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "base/encoding.h"
+#include "base/hash.h"
+#include "functions/package.h"
+#include "sys/fault.h"
+#include "sys/file.h"
+
+namespace mayfly::functions {
+namespace {
+
+void sync_folder(const std::string& path) {
+  sys::Fd fd = sys::open_file(path, O_RDONLY | O_DIRECTORY);
+  sys::check(::fsync(fd.get()), "fsync", path);
+}
+
+// One call makes a whole unpacked tree durable; fsync of each of 100,000 files would take minutes.
+void sync_tree(const std::string& path) {
+  sys::Fd fd = sys::open_file(path, O_RDONLY | O_DIRECTORY);
+  sys::check(::syncfs(fd.get()), "syncfs", path);
+}
+
+// Packages are added one at a time on one thread: deployments are rare, and two uploads of the same bytes must not race.
+class DiskCodeStore final : public CodeStore {
+ public:
+  explicit DiskCodeStore(std::string folder) : folder_(std::move(folder)) {
+    sys::remove_tree(temporary());  // what a crash left half unpacked
+    sys::make_folders(temporary());
+    worker_ = std::jthread([this] { work(); });
+  }
+  ~DiskCodeStore() override {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    changed_.notify_one();
+  }
+
+  io::Task<Result<Code>> add(io::Loop& loop, std::string zip) override {
+    if (zip.size() > kMaxPackageBytes) co_return fail(CatalogueError::too_large, fmt::format("the code package is larger than {} bytes", kMaxPackageBytes));
+    Job job{*this, loop, std::move(zip)};
+    co_return co_await job;
+  }
+
+  std::string path(const Code& code) const override { return code.digest.empty() ? std::string() : folder_ + "/" + code.digest; }
+  std::optional<std::string> package_path(const std::string& digest) const override {
+    if (digest.empty() || digest.find('/') != digest.npos) return std::nullopt;
+    std::string path = folder_ + "/" + digest + ".zip";
+    if (!sys::exists(path)) return std::nullopt;
+    return path;
+  }
+
+ private:
+  // Lives in the frame of add(); the worker thread fills it and posts the frame back to its loop.
+  struct Job {
+    DiskCodeStore& store;
+    io::Loop& loop;
+    std::string zip;
+    std::optional<Result<Code>> result{};
+    std::exception_ptr fault{};
+    std::coroutine_handle<> waiting{};
+
+    bool await_ready() { return false; }
+    void await_suspend(std::coroutine_handle<> handle) {
+      waiting = handle;
+      {
+        std::lock_guard lock(store.mutex_);
+        store.jobs_.push_back(this);
+      }
+      store.changed_.notify_one();
+    }
+    Result<Code> await_resume() {
+      if (fault) std::rethrow_exception(fault);
+      return std::move(*result);
+    }
+  };
+
+  void work() {
+    for (;;) {
+      Job* job = nullptr;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+        if (jobs_.empty()) return;
+        job = jobs_.front();
+        jobs_.pop_front();
+      }
+      try {
+        job->result.emplace(keep(job->zip));
+      } catch (...) {
+        job->fault = std::current_exception();
+      }
+      job->loop.post([waiting = job->waiting] { waiting.resume(); });
+    }
+  }
+
+  Result<Code> keep(const std::string& zip) {
+    Code code{.digest = hex_encode(sha256(zip)), .checksum = std::to_string(crc64(zip)), .size_bytes = zip.size()};
+    std::string home = path(code), package = home + ".zip";
+    if (sys::exists(home) && sys::exists(package)) return code;
+    std::string fresh = temporary() + "/" + code.digest;
+    sys::remove_tree(fresh);
+    sys::make_folders(fresh);
+    if (auto unpacked = unpack_package(zip, fresh); !unpacked) {
+      sys::remove_tree(fresh);
+      return std::unexpected(std::move(unpacked).error());
+    }
+    sys::write_file_durable(package, zip, 0600);
+    sys::check(::chmod(fresh.c_str(), 0755), "chmod", fresh);
+    sync_tree(fresh);
+    sys::remove_tree(home);
+    sys::check(::rename(fresh.c_str(), home.c_str()), "rename", home);
+    sync_folder(folder_);
+    return code;
+  }
+
+  std::string temporary() const { return folder_ + "/tmp"; }
+
+  const std::string folder_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Job*> jobs_;
+  bool stopping_ = false;
+  std::jthread worker_;  // last: joins first
+};
+
+}  // namespace
+
+std::unique_ptr<CodeStore> make_code_store(std::string folder) { return std::make_unique<DiskCodeStore>(std::move(folder)); }
+
+}  // namespace mayfly::functions
