@@ -21,6 +21,7 @@ class Headers {
   void add(std::string name, std::string value);
   void set(std::string name, std::string value);  // replaces every field of that name
   void remove(std::string_view name);
+  void reserve(size_t count) { fields_.reserve(count); }
   const std::string* find(std::string_view name) const;  // the first one
   std::string get(std::string_view name, std::string_view fallback = {}) const;
   bool has(std::string_view name) const { return find(name) != nullptr; }
@@ -55,7 +56,7 @@ struct Request {
   std::string method;      // as sent: "GET"
   std::string scheme;      // "http" or "https"
   std::string host;        // Host header or the authority of an absolute-form target; as sent, may be empty
-  std::string raw_path;    // begins with '/', still percent-encoded
+  std::string raw_path;    // begins with '/', still percent-encoded; the target "*" of OPTIONS arrives as "/"
   std::string raw_query;   // without '?'
   Headers headers;
   std::string peer;        // "127.0.0.1:5000"

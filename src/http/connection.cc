@@ -1,0 +1,229 @@
+#include "http/connection.h"
+
+#include <algorithm>
+
+#include "base/encoding.h"
+
+namespace mayfly::http {
+namespace {
+
+constexpr size_t kGatherBytes = 64 * 1024;        // a body up to this size is copied behind its head: cheaper than a second send
+constexpr size_t kSliceBytes = 64 * 1024;         // larger ones leave in slices, each with body_timeout_us of its own
+constexpr size_t kKeptOutBytes = 16 * 1024;       // output buffer kept between requests
+
+}  // namespace
+
+// The handler's view of the body. It may outlive the request (a handler can keep it): then it only says that the client is gone.
+class Connection::RequestBody final : public Body {
+ public:
+  RequestBody(Connection* connection, std::optional<uint64_t> declared) : connection_(connection), declared_(declared) { connection_->body_ = this; }
+  ~RequestBody() override { detach(); }
+  io::Task<std::expected<std::optional<std::string>, BodyError>> next() override {
+    if (connection_ == nullptr) return gone();
+    return connection_->read_body();
+  }
+  std::optional<uint64_t> declared_size() const override { return declared_; }
+  void detach() {
+    if (connection_ != nullptr) connection_->body_ = nullptr;
+    connection_ = nullptr;
+  }
+
+ private:
+  static io::Task<std::expected<std::optional<std::string>, BodyError>> gone() { co_return std::unexpected(BodyError::disconnected); }
+
+  Connection* connection_;
+  std::optional<uint64_t> declared_;
+};
+
+Connection::Connection(ServerShared& shared, std::unique_ptr<io::Stream> stream, std::string scheme, std::string door)
+    : shared_(shared),
+      stream_(std::move(stream)),
+      scheme_(std::move(scheme)),
+      door_(std::move(door)),
+      peer_(stream_->peer()),
+      scan_({shared.limits.start_line_bytes, shared.limits.header_bytes, shared.limits.header_count}) {}
+
+Connection::~Connection() {
+  if (body_ != nullptr) body_->detach();
+}
+
+void Connection::close_if_idle() {
+  if (idle_) stream_->close();
+}
+
+io::Task<void> Connection::run() {
+  Next next = Next::keep;
+  while (next == Next::keep && !(shared_.draining && inbox_.empty())) {
+    next = co_await read_head();
+    if (next == Next::keep) next = co_await serve_request();
+  }
+  // TLS says goodbye in linger(), too.
+  if (next == Next::linger || (next == Next::keep && scheme_ == "https")) co_await linger();
+  stream_->close();
+}
+
+// Until a whole head is in the inbox.
+io::Task<Connection::Next> Connection::read_head() {
+  io::Deadline deadline = after_us(served_ ? shared_.limits.idle_timeout_us : shared_.limits.header_timeout_us);
+  bool begun = false;
+  while (true) {
+    if (!begun && !inbox_.empty()) {
+      begun = true;
+      deadline = after_us(shared_.limits.header_timeout_us);
+    }
+    if (begun) {
+      HeadScan::Outcome outcome = scan_.scan(inbox_.bytes());
+      if (outcome == HeadScan::Outcome::complete) co_return Next::keep;
+      if (outcome == HeadScan::Outcome::refused) co_return co_await refuse(scan_.refusal());
+    }
+    idle_ = !begun;
+    auto got = co_await stream_->read_some(inbox_.room(), deadline);
+    idle_ = false;
+    if (got && *got > 0) {
+      inbox_.added(*got);
+      continue;
+    }
+    if (!got && got.error() == io::StreamError::timed_out && begun) co_return co_await refuse({408, "the request took too long to arrive"});
+    co_return Next::close;
+  }
+}
+
+// Understands the head in the inbox and leaves what follows it there.
+std::expected<Request, Refusal> Connection::begin_request() {
+  auto parsed = parser_.parse(inbox_.bytes().substr(0, scan_.size()));
+  if (!parsed) return std::unexpected(parsed.error());
+  auto request = make_request(parser_);
+  if (!request) return request;
+  if (parser_.content_length().value_or(0) > shared_.limits.body_bytes) return std::unexpected(Refusal{413, "the body is too large"});
+  expects_continue_ = false;
+  if (const std::string* expect = request->headers.find("Expect"); expect != nullptr && !parser_.is_http_1_0()) {
+    if (!equals_ignore_case(*expect, "100-continue")) return std::unexpected(Refusal{417, "the only expectation known is 100-continue"});
+    expects_continue_ = true;
+  }
+  if (parser_.chunked()) {
+    decoder_.start_chunked();
+  } else {
+    decoder_.start_sized(parser_.content_length().value_or(0));
+  }
+  head_only_ = request->method == "HEAD";
+  inbox_.consume(scan_.size());
+  scan_.reset();
+  body_error_.reset();
+  body_received_ = 0;
+  request->scheme = scheme_;
+  request->peer = peer_;
+  request->door = door_;
+  request->body = std::make_unique<RequestBody>(this, parser_.content_length());
+  return request;
+}
+
+io::Task<Connection::Next> Connection::serve_request() {
+  auto request = begin_request();
+  if (!request) co_return co_await refuse(request.error());
+  ++shared_.requests;
+  Response response = co_await answer(std::move(*request));
+  served_ = true;
+  Framing framing = choose_framing(response);
+  bool keep = can_keep(response) && framing.kind != Framing::Kind::until_eof;
+  out_.clear();
+  shared_.head_writer.write(out_, response, framing, !keep ? Persist::close : parser_.is_http_1_0() ? Persist::spelled : Persist::by_default);
+  bool has_body = !head_only_ && framing.kind != Framing::Kind::none;
+  std::string_view rest;
+  if (has_body && !response.stream) {
+    if (response.body.size() <= kGatherBytes) {
+      out_ += response.body;
+    } else {
+      rest = response.body;
+    }
+  }
+  bool sent = co_await send(out_, rest);
+  if (out_.capacity() > kKeptOutBytes) out_ = {};
+  if (sent && has_body && response.stream) sent = co_await send_stream(std::move(response.stream), framing);
+  response.stream.reset();
+  if (body_ != nullptr) body_->detach();
+  if (!sent) co_return Next::close;
+  if (!keep) co_return Next::linger;
+  if (decoder_.complete()) co_return Next::keep;
+  co_return co_await discard_body();
+}
+
+// The root of a request: a fault of the environment or of the handler ends here.
+io::Task<Response> Connection::answer(Request request) {
+  std::string what;
+  try {
+    Response response = co_await shared_.handler(std::move(request));
+    if (response.status >= 200 && response.status <= 999) co_return response;
+    what = fmt::format("the handler answered with status {}", response.status);
+  } catch (const std::exception& error) {
+    what = error.what();
+  }
+  fmt::print(stderr, "request failed: {}\n", what);
+  Response response{.status = 500, .body = "internal error\n"};
+  response.headers.add("Content-Type", "text/plain");
+  co_return response;
+}
+
+io::Task<Connection::Next> Connection::refuse(Refusal refusal) {
+  Response response{.status = refusal.status, .body = fmt::format("{}\n", refusal.text)};
+  response.headers.add("Content-Type", "text/plain");
+  out_.clear();
+  shared_.head_writer.write(out_, response, {Framing::Kind::sized, response.body.size()}, Persist::close);
+  bool sent = co_await send(out_ + response.body, {});
+  co_return sent ? Next::linger : Next::close;
+}
+
+bool Connection::can_keep(const Response& response) const {
+  if (!parser_.keep_alive() || shared_.draining || body_error_) return false;
+  if (const std::string* wish = response.headers.find("Connection"); wish != nullptr && equals_ignore_case(*wish, "close")) return false;
+  if (decoder_.complete() || (response.stream && body_ != nullptr)) return true;
+  // An unread body after "Expect: 100-continue" may or may not follow: nobody can tell, so the connection ends.
+  return !expects_continue_ && decoder_.remaining().value_or(0) <= shared_.limits.discard_bytes;
+}
+
+Framing Connection::choose_framing(const Response& response) const {
+  if (response.status == 204 || response.status == 304) return {};
+  std::optional<uint64_t> length = response.body.size();
+  if (response.stream) length = response.stream->declared_size();
+  if (head_only_ && response.head_length) length = response.head_length;
+  if (length) return {Framing::Kind::sized, *length};
+  return {parser_.is_http_1_0() ? Framing::Kind::until_eof : Framing::Kind::chunked, 0};
+}
+
+io::Task<bool> Connection::send(std::string_view start, std::string_view rest) {
+  if (!co_await stream_->write_all(start, after_us(shared_.limits.body_timeout_us))) co_return false;
+  while (!rest.empty()) {
+    std::string_view slice = rest.substr(0, kSliceBytes);
+    if (!co_await stream_->write_all(slice, after_us(shared_.limits.body_timeout_us))) co_return false;
+    rest.remove_prefix(slice.size());
+  }
+  co_return true;
+}
+
+// Pulls one piece, sends it, pulls the next: a slow client holds the producer back. False if the connection must not be used again.
+io::Task<bool> Connection::send_stream(std::unique_ptr<Body> stream, Framing framing) {
+  uint64_t left = framing.length;
+  std::string small;
+  while (true) {
+    auto piece = co_await stream->next();
+    if (!piece) co_return false;
+    if (!*piece) break;
+    std::string& data = **piece;
+    if (data.empty()) continue;  // as a chunk it would end the body
+    if (framing.kind != Framing::Kind::chunked) {
+      if (framing.kind == Framing::Kind::sized && data.size() > left) co_return false;
+      left -= data.size();
+      if (!co_await send({}, data)) co_return false;
+      continue;
+    }
+    small = fmt::format("{:x}\r\n", data.size());
+    data += "\r\n";
+    bool gather = data.size() <= kGatherBytes;
+    if (gather) small += data;
+    if (!co_await send(small, gather ? std::string_view() : data)) co_return false;
+  }
+  if (framing.kind == Framing::Kind::sized && left != 0) co_return false;
+  if (framing.kind == Framing::Kind::chunked) co_return co_await send("0\r\n\r\n", {});
+  co_return true;
+}
+
+}  // namespace mayfly::http

@@ -1,0 +1,81 @@
+#pragma once
+// Connection: one client's connection, from its first byte to its last; the loop "read a head, call the handler, send the answer".
+// One request at a time: what a client pipelines waits in the inbox. Lives in the frame of the server's task for it, on one shard.
+//
+// States: idle (kept alive, nothing of a request here) and busy. A drain ends idle connections at once and busy ones after their answer.
+// Whenever input may be left unread at the end, the close lingers (shut down, then read a little): closing at once would reset the
+// connection and could take the answer away from the client.
+
+#include <memory>
+#include <string>
+
+#include "http/body_decoder.h"
+#include "http/head_parser.h"
+#include "http/head_writer.h"
+#include "http/inbox.h"
+#include "http/server.h"
+#include "io/stream.h"
+
+namespace mayfly::http {
+
+// What the connections of one server share.
+struct ServerShared {
+  io::Loop& loop;
+  Handler handler;
+  ServerLimits limits;
+  HeadWriter head_writer;
+  bool draining = false;
+  uint64_t requests = 0;
+};
+
+class Connection {
+ public:
+  Connection(ServerShared& shared, std::unique_ptr<io::Stream> stream, std::string scheme, std::string door);
+  Connection(const Connection&) = delete;
+  ~Connection();
+
+  io::Task<void> run();
+  void close_if_idle();
+  void close() { stream_->close(); }
+
+ private:
+  class RequestBody;
+  enum class Next { keep, close, linger };  // what becomes of the connection
+
+  io::Task<Next> read_head();
+  io::Task<Next> serve_request();
+  io::Task<Response> answer(Request request);
+  io::Task<Next> refuse(Refusal refusal);
+  std::expected<Request, Refusal> begin_request();
+
+  io::Task<std::expected<std::optional<std::string>, BodyError>> read_body();
+  io::Task<std::expected<void, BodyError>> send_continue();
+  io::Task<Next> discard_body();
+  bool can_keep(const Response& response) const;
+
+  Framing choose_framing(const Response& response) const;
+  io::Task<bool> send(std::string_view head_and_body_start, std::string_view rest);
+  io::Task<bool> send_stream(std::unique_ptr<Body> stream, Framing framing);
+  io::Task<void> linger();
+  io::Deadline after_us(int64_t us) const { return io::Deadline::after_us(shared_.loop, us); }
+
+  ServerShared& shared_;
+  std::unique_ptr<io::Stream> stream_;
+  std::string scheme_;
+  std::string door_;
+  std::string peer_;
+  Inbox inbox_;
+  HeadScan scan_;
+  HeadParser parser_{HeadParser::Kind::request};
+  BodyDecoder decoder_;
+  RequestBody* body_ = nullptr;  // of the request in progress, while its handler holds it
+  std::optional<BodyError> body_error_;
+  uint64_t body_received_ = 0;
+  bool expects_continue_ = false;
+  bool head_only_ = false;
+  bool idle_ = false;
+  bool served_ = false;  // at least one request was answered
+  std::string out_;
+};
+
+}  // namespace mayfly::http
