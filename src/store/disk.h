@@ -1,7 +1,8 @@
 #pragma once
 // Disk: the few file operations bodies need, as an interface, so that a simulated disk can lose what was not fsynced
-// (reliability.md R8.2). Paths are relative to the disk's root folder. Blocking calls: run them through BlobStore (blobs.h), which
-// keeps them off the shards for large data. Every failure throws sys::Fault; a failed sync must end the process (R3.3).
+// (reliability.md R8.2). Paths are relative to the disk's root folder, which itself is "". Blocking calls: run them through Blobs
+// (blobs.h), which keeps them off the shards. Calls on different files may come from different threads. Every failure throws
+// sys::Fault; a failed sync must end the process (R3.3).
 
 #include <cstdint>
 #include <memory>
