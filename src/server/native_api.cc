@@ -1,0 +1,137 @@
+#include "server/native_api.h"
+
+#include "auth/sign_fc.h"
+#include "base/encoding.h"
+
+namespace mayfly::server {
+namespace {
+
+http::Response reply(int status, const json::value& body) {
+  http::Response response;
+  response.status = status;
+  response.headers.set("Content-Type", "application/json");
+  response.body = to_text(body) + "\n";
+  return response;
+}
+
+http::Response error(int status, std::string_view code, std::string_view message) { return reply(status, json::object{{"ErrorCode", code}, {"ErrorMessage", message}}); }
+
+std::string value_of(const http::Query& query, std::string_view name) {
+  const std::string* value = http::find(query, name);
+  return value == nullptr ? std::string() : *value;
+}
+
+uint64_t number_of(const http::Query& query, std::string_view name, uint64_t fallback) {
+  std::string text = value_of(query, name);
+  uint64_t number = 0;
+  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return failed == std::errc() && end == text.data() + text.size() ? number : fallback;
+}
+
+std::string_view kind_name(dispatch::Outcome::Kind kind) {
+  using Kind = dispatch::Outcome::Kind;
+  switch (kind) {
+    case Kind::ok: return "ok";
+    case Kind::handled_error: return "handled error";
+    case Kind::unhandled_error: return "unhandled error";
+    case Kind::timed_out: return "timed out";
+    case Kind::out_of_memory: return "out of memory";
+  }
+  return {};
+}
+
+json::array recent_of(const usage::FunctionTotals& totals) {
+  json::array recent;
+  for (const usage::Record& record : totals.recent) {
+    recent.push_back({{"time", iso8601_ms(record.started_us)}, {"requestId", record.request_id}, {"source", record.source}, {"result", kind_name(record.kind)},
+                      {"error", record.error}, {"cold", record.cold}, {"instance", record.instance_id}, {"memoryBytes", record.memory_bytes},
+                      {"queuedUs", record.phases.queued_us}, {"startUs", record.phases.start_us}, {"initUs", record.phases.init_us}, {"runUs", record.phases.run_us}});
+  }
+  return recent;
+}
+
+bool from_loopback(const http::Request& request) {
+  return request.door.empty() && (request.peer.starts_with("127.") || request.peer.starts_with("::1") || request.peer.starts_with("[::1]"));
+}
+
+}  // namespace
+
+io::Task<http::Response> NativeApi::handle(io::Loop& loop, http::Request request) {
+  std::string_view path = request.raw_path;
+  path.remove_prefix(kPrefix.size());
+  if (request.method != "GET") co_return error(405, "MethodNotAllowed", "this API only answers GET");
+  if (path == "health") co_return reply(200, json::object{{"status", "ok"}});
+  bool open = path == "metrics" && from_loopback(request);
+  if (!open) {
+    auto identity = auth::verify_fc(request, context_.keyring, context_.clock);
+    if (!identity) co_return error(403, "SignatureNotMatch", identity.error().message);
+    if (identity->kind != auth::Identity::Kind::root) co_return error(403, "AccessDenied", "only the account's root key may use this API");
+  }
+  if (path == "metrics") {
+    http::Response response;
+    response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    response.body = context_.meter.prometheus_text(co_await context_.samples(loop));
+    co_return response;
+  }
+  if (path == "status") co_return reply(200, context_.status());
+  if (path == "logs") co_return co_await logs(loop, request.query());
+  if (path.starts_with("functions/")) {
+    std::string_view rest = path.substr(std::string_view("functions/").size());
+    size_t slash = rest.find('/');
+    if (slash != rest.npos) co_return co_await describe(loop, percent_decode(rest.substr(0, slash)), percent_decode(rest.substr(slash + 1)));
+  }
+  co_return error(404, "PathNotSupported", fmt::format("there is nothing at {}", request.raw_path));
+}
+
+io::Task<http::Response> NativeApi::logs(io::Loop& loop, http::Query query) {
+  usage::LogQuery wanted{value_of(query, "service"), value_of(query, "function"), value_of(query, "request_id"), number_of(query, "since", 0),
+                         std::min<size_t>(number_of(query, "limit", 1000), kMaxLogEntries)};
+  auto follow_s = std::min<int64_t>(static_cast<int64_t>(number_of(query, "follow", 0)), kMaxFollowS);
+  io::Deadline deadline = io::Deadline::after_us(loop, follow_s * kMicrosPerSecond);
+  std::vector<usage::LogEntry> entries;
+  uint64_t seen = wanted.after;
+  while (true) {
+    uint64_t last = context_.logs.last_cursor();
+    entries = context_.logs.query(wanted);
+    if (entries.size() < wanted.limit) seen = std::max(seen, last);  // all up to `last` were looked at
+    if (!entries.empty()) seen = entries.size() < wanted.limit ? std::max(seen, entries.back().cursor) : entries.back().cursor;
+    if (!entries.empty() || deadline.passed(loop)) break;
+    wanted.after = seen;
+    co_await context_.logs.wait_newer(loop, seen, deadline);
+  }
+  json::array list;
+  for (const usage::LogEntry& entry : entries) {
+    list.push_back({{"cursor", std::to_string(entry.cursor)}, {"time", iso8601_ms(entry.time_us)}, {"service", entry.service}, {"function", entry.function},
+                    {"requestId", entry.request_id}, {"instance", entry.instance}, {"text", entry.text}});
+  }
+  co_return reply(200, json::object{{"entries", std::move(list)}, {"next", std::to_string(seen)}});
+}
+
+io::Task<http::Response> NativeApi::describe(io::Loop& loop, std::string service, std::string function) {
+  auto found = context_.catalogue.function(service, "", function);
+  if (!found) co_return error(404, "FunctionNotFound", found.error().message);
+  auto runnable = context_.catalogue.resolve(service, "", function, 0);
+  dispatch::FunctionStatus status = co_await context_.dispatcher.status(loop, service, function);
+  usage::FunctionTotals totals = context_.meter.totals(service, function);
+  json::array instances;
+  for (const dispatch::InstanceStatus& instance : status.instances) {
+    instances.push_back({{"id", instance.id}, {"qualifier", instance.qualifier}, {"busy", instance.busy}, {"calls", instance.calls},
+                         {"memoryBytes", instance.memory_bytes}, {"started", iso8601_ms(instance.started_wall_us)}});
+  }
+  json::array triggers;
+  if (auto page = context_.catalogue.triggers(service, function, {}))
+    for (const functions::Trigger& trigger : page->items) triggers.push_back({{"name", trigger.name}, {"type", trigger.type}, {"config", trigger.config}});
+  // A function whose every recent call failed before its handler ran cannot be called now, whatever the catalogue says.
+  bool starts = status.last_error.empty() || !status.instances.empty() || totals.invocations > totals.errors;
+  std::string why_not = !runnable ? runnable.error().message : starts ? std::string() : status.last_error;
+  co_return reply(200, json::object{{"service", service}, {"function", function}, {"runtime", found->runtime}, {"handler", found->handler},
+                                    {"memoryMb", found->memory_mb}, {"timeoutS", found->timeout_s}, {"codeSize", found->code.size_bytes},
+                                    {"can_invoke", why_not.empty()}, {"why_not", why_not}, {"state", why_not.empty() ? "ready" : "failing"},
+                                    {"instances", std::move(instances)}, {"idle", status.idle}, {"starting", status.starting}, {"queued", status.queued},
+                                    {"invocations", totals.invocations}, {"errors", totals.errors}, {"timeouts", totals.timeouts}, {"coldStarts", totals.cold_starts},
+                                    {"last_error", totals.last_error.empty() ? status.last_error : totals.last_error},
+                                    {"last_error_time", totals.last_error_us == 0 ? "" : iso8601_ms(totals.last_error_us)},
+                                    {"triggers", std::move(triggers)}, {"recent", recent_of(totals)}});
+}
+
+}  // namespace mayfly::server

@@ -1,0 +1,47 @@
+#pragma once
+// Mayfly's own API under /mayfly/v1/: what the command line and the console need and no vendor offers. JSON; signed like FC requests by
+// the account's root key, but for health and, from loopback, metrics.
+//   GET health                              {"status":"ok"} once the server is ready
+//   GET metrics                             Prometheus text
+//   GET status                              version, uptime, sizes
+//   GET functions/<service>/<function>      can I call it now; if not why; instances, last error, recent invocations with phases
+//   GET logs?service=&function=&request_id=&since=&follow=&limit=   {"entries":[...],"next":"<cursor>"}; follow: seconds to wait for more
+//   GET dead-letters?limit=                 async invocations that were given up
+
+#include "auth/keyring.h"
+#include "dispatch/dispatcher.h"
+#include "functions/catalogue.h"
+#include "gateway/router.h"
+#include "usage/meter.h"
+
+namespace mayfly::server {
+
+class NativeApi final : public gateway::Dialect {
+ public:
+  static constexpr std::string_view kPrefix = "/mayfly/v1/";
+  static constexpr int64_t kMaxFollowS = 60;
+  static constexpr size_t kMaxLogEntries = 10'000;
+
+  struct Context {
+    const functions::Catalogue& catalogue;
+    dispatch::Dispatcher& dispatcher;
+    usage::LogStore& logs;
+    usage::Meter& meter;
+    const auth::Keyring& keyring;
+    const Clock& clock;
+    std::function<json::object()> status;                               // of the node
+    std::function<io::Task<std::vector<usage::Meter::Sample>>(io::Loop&)> samples;  // gauges of the node
+  };
+  explicit NativeApi(Context context) : context_(std::move(context)) {}
+
+  std::string_view name() const override { return "mayfly"; }
+  io::Task<http::Response> handle(io::Loop& loop, http::Request request) override;
+
+ private:
+  io::Task<http::Response> logs(io::Loop& loop, http::Query query);
+  io::Task<http::Response> describe(io::Loop& loop, std::string service, std::string function);
+
+  Context context_;
+};
+
+}  // namespace mayfly::server

@@ -1,0 +1,126 @@
+"""A running Mayfly for a test: started on a free loopback port with a data folder of its own, ended with the test."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BINARY = os.environ.get("MAYFLY_BINARY", "build/dev/bin/mayfly")
+SOURCE = pathlib.Path(os.environ.get("MAYFLY_SOURCE", pathlib.Path(__file__).resolve().parent.parent))
+LIBRARIES = os.environ.get("MAYFLY_TEST_LIBRARIES", "")
+CLIENTS = os.environ.get("MAYFLY_TEST_CLIENTS", "")
+PHOTOS = os.environ.get("MAYFLY_TEST_PHOTOS", "")
+REGION = "cn-hangzhou"
+START_TIMEOUT_S = 60  # a loaded machine, a debug build
+
+if LIBRARIES:
+    sys.path.insert(0, LIBRARIES)
+
+
+class Mayfly:
+    """One server on one data folder; start and kill as often as a test likes."""
+
+    def __init__(self, *arguments):
+        self.data = tempfile.mkdtemp(prefix="mayfly-test-")
+        self.arguments = list(arguments)
+        self.process = None
+        self.log = open(os.path.join(self.data, "server.out"), "ab")
+        self.start()
+
+    def start(self):
+        info = pathlib.Path(self.data, "server.json")
+        info.unlink(missing_ok=True)
+        command = [BINARY, "up", "--data-dir", self.data, "--port", "0", "--tls-port", "0", *self.arguments]
+        if LIBRARIES:
+            command += ["--libraries", LIBRARIES]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not info.exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"mayfly did not start (exit {self.process.poll()}):\n{self.output()[-4000:]}")
+            time.sleep(0.01)
+        self.info = json.loads(info.read_text())
+        self.endpoint = self.info["endpoint"]
+        keys = json.loads(pathlib.Path(self.data, "keys.json").read_text())
+        self.account, self.key_id, self.key_secret = keys["account"], keys["access_key_id"], keys["access_key_secret"]
+
+    def output(self):
+        return pathlib.Path(self.data, "server.out").read_text(errors="replace")
+
+    def kill(self):
+        """What a power cut does to the process."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout=30)
+        return self.process.returncode
+
+    def close(self):
+        try:
+            self.stop()
+        finally:
+            self.log.close()
+            shutil.rmtree(self.data, ignore_errors=True)
+
+    def environment(self):
+        """For vendor clients run as a process."""
+        return {**os.environ, "ENDPOINT": self.endpoint, "ACCOUNT_ID": self.account, "ACCESS_KEY_ID": self.key_id, "ACCESS_KEY_SECRET": self.key_secret,
+                "REGION": REGION, "NODE_PATH": os.path.join(CLIENTS, "node_modules")}
+
+    def cli(self, *arguments, check=True, **options):
+        result = subprocess.run([BINARY, "--data-dir", self.data, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
+        if check and result.returncode != 0:
+            raise RuntimeError(f"mayfly {' '.join(arguments)}: exit {result.returncode}\n{result.stdout}\n{result.stderr}")
+        return result
+
+    def cli_json(self, *arguments):
+        return json.loads(self.cli("--json", *arguments).stdout)
+
+    # Vendor clients, unmodified.
+    def bucket(self, name, auth_class=None):
+        import oss2
+        auth = (auth_class or oss2.Auth)(self.key_id, self.key_secret)
+        return oss2.Bucket(auth, self.endpoint, name, region=REGION)
+
+    def fc(self):
+        import fc2
+        return fc2.Client(endpoint=self.endpoint, accessKeyID=self.key_id, accessKeySecret=self.key_secret, Timeout=120)
+
+    def fnf(self, action_class, **parameters):
+        """One FnF call through aliyunsdkcore; the answer as a dict."""
+        from aliyunsdkcore.client import AcsClient
+        request = action_class()
+        request.set_endpoint(self.endpoint.removeprefix("http://"))
+        for name, value in parameters.items():
+            getattr(request, "set_" + name)(value)
+        return json.loads(AcsClient(self.key_id, self.key_secret, REGION).do_action_with_exception(request))
+
+
+def zip_of(files):
+    """A zip, base64, of {name: text}."""
+    import base64
+    import io
+    import zipfile
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def wait_until(condition, timeout_s, what):
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s} s for {what}")
+        time.sleep(0.05)
