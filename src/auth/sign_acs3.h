@@ -13,7 +13,9 @@
 namespace mayfly::auth {
 
 bool carries_acs3_signature(const http::Request& request);
+// The hint of bad_signature is the string to sign, an empty line, and the canonical request that it digests.
 Result<Identity> verify_acs3(const http::Request& request, const Keyring& keyring, const Clock& clock);
+Result<Identity> verify_acs3(const http::Request& request, const Keyring::Find& find_key, const Clock& clock);
 // False if the request announces a digest and `body` has another.
 bool acs3_body_matches(const http::Headers& headers, const std::string& body);
 

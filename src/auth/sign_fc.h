@@ -15,6 +15,7 @@ namespace mayfly::auth {
 // The "FC" scheme in header or query, or ACS3 (sign_acs3.h), which the later API versions use: whichever the request carries.
 // AuthError::missing when it carries none.
 Result<Identity> verify_fc(const http::Request& request, const Keyring& keyring, const Clock& clock);
+Result<Identity> verify_fc(const http::Request& request, const Keyring::Find& find_key, const Clock& clock);
 bool carries_fc_signature(const http::Request& request);
 
 // `raw_query` is the wire's; `date` is the Date header, or x-fc-expires when presigned.

@@ -18,9 +18,11 @@ namespace mayfly::auth {
 // A request that carries no signature is Identity::anonymous, not a failure: ACLs decide.
 // AuthError::skewed is RequestTimeTooSkewed, AuthError::expired is a presigned URL past its end; both messages are the vendor's.
 Result<Identity> verify_oss(const http::Request& request, const std::string& bucket, const std::string& key, const Keyring& keyring, const Clock& clock);
+Result<Identity> verify_oss(const http::Request& request, const std::string& bucket, const std::string& key, const Keyring::Find& find_key, const Clock& clock);
 
 // Upload form: `fields` in order, names compare without case. V4 when x-oss-signature-version says so, else V1. Checks key, signature and
 // the policy's expiration; the conditions are the caller's. No policy field means anonymous.
+Result<Identity> verify_oss_form(const http::Query& fields, const Keyring::Find& find_key, const Clock& clock);
 Result<Identity> verify_oss_form(const http::Query& fields, const Keyring& keyring, const Clock& clock);
 
 // True if the V1 resource includes this query parameter (a sub-resource), section 2.1.

@@ -19,6 +19,7 @@ std::string rpc_signature(const std::string& method, const http::Query& paramete
 
 // Needs AccessKeyId, Signature, Timestamp (ISO 8601, within kMaxSkewUs), and SecurityToken with a temporary key.
 Result<Identity> verify_rpc(const std::string& method, const http::Query& parameters, const Keyring& keyring, const Clock& clock);
+Result<Identity> verify_rpc(const std::string& method, const http::Query& parameters, const Keyring::Find& find_key, const Clock& clock);
 
 // What an RPC front needs: newer clients sign the same calls with ACS3 in the Authorization header (sign_acs3.h) instead of a
 // Signature parameter. Verifies whichever the request carries.
