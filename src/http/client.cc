@@ -1,11 +1,19 @@
 #include "http/client.h"
 
+#include <algorithm>
+
 #include "http/client_link.h"
 
 namespace mayfly::http {
 namespace {
 
 constexpr size_t kMaxIdleLinks = 64;  // kept per address; a burst above it opens and closes connections, which is still correct
+
+// What would end the request line early is a bug of the caller or an attack through it; either way it is not sent.
+bool is_sendable(const ClientRequest& request) {
+  bool clean = std::none_of(request.target.begin(), request.target.end(), [](unsigned char c) { return c <= ' ' || c == 0x7f; });
+  return clean && !request.target.empty() && is_token(request.method);
+}
 
 // The links to one address that wait for work; the most recently used first, so that the others age out at the server.
 struct IdleLinks {
@@ -49,6 +57,7 @@ class Client final : public HttpClient {
       : shard_(shard), host_(std::move(host)), port_(port), host_field_(host_.contains(':') ? fmt::format("[{}]:{}", host_, port_) : fmt::format("{}:{}", host_, port_)) {}
 
   io::Task<std::expected<ClientResponse, ClientError>> send(ClientRequest request, io::Deadline deadline) override {
+    if (!is_sendable(request)) co_return std::unexpected(ClientError::malformed);
     // A streamed body cannot be sent twice, so it does not risk a kept connection that the server may just have closed.
     std::unique_ptr<ClientLink> link = request.stream ? nullptr : idle_.take();
     if (link != nullptr) {

@@ -1,7 +1,5 @@
 #include "http/client_link.h"
 
-#include <algorithm>
-
 #include "base/encoding.h"
 #include "http/head_writer.h"
 
@@ -17,12 +15,6 @@ ClientError to_client_error(io::StreamError error) {
 
 // A method that gives a body no meaning gets no "Content-Length: 0" (RFC 9110 section 8.6).
 bool expects_body(std::string_view method) { return method == "POST" || method == "PUT" || method == "PATCH"; }
-
-// What would end the request line early is a bug of the caller or an attack through it; either way it is not sent.
-bool is_sendable(const ClientRequest& request) {
-  bool clean = std::none_of(request.target.begin(), request.target.end(), [](unsigned char c) { return c <= ' ' || c == 0x7f; });
-  return clean && !request.target.empty() && is_token(request.method);
-}
 
 std::string write_head(const ClientRequest& request, const std::string& host) {
   std::string out = fmt::format("{} {} HTTP/1.1\r\n", request.method, request.target);
@@ -41,7 +33,6 @@ std::string write_head(const ClientRequest& request, const std::string& host) {
 }  // namespace
 
 io::Task<std::expected<ClientLink::Head, ClientError>> ClientLink::exchange(ClientRequest& request, const std::string& host, io::Deadline deadline) {
-  if (!is_sendable(request)) co_return std::unexpected(ClientError::malformed);
   heard_ = false;
   auto written = co_await write(request, host, deadline);
   // A server that refuses a body answers and closes before all was sent: its answer still counts.

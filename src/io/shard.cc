@@ -5,15 +5,17 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <thread>
-#include <unordered_map>
 
 #include "io/sync.h"
+#include "io/timer_queue.h"
 #include "sys/fault.h"
 
 namespace mayfly::io {
@@ -58,29 +60,30 @@ struct Ready {
   }
 };
 
+// Reads go through the reactor (async_read_some): after a short read it knows that the socket is empty and just waits, which makes one
+// recv and no epoll_ctl per request. Deadlines are lazy: one timer per stream, never later than the pending operations' deadlines, that is
+// moved only when it fires; on a kept-alive connection refreshing a deadline costs a store.
 class SocketStream final : public Stream {
  public:
   SocketStream(Loop& loop, AnySocket socket, std::string peer) : loop_(loop), socket_(std::move(socket)), peer_(std::move(peer)) {
     ErrorCode ignored;
     socket_.native_non_blocking(true, ignored);
   }
+  ~SocketStream() override {
+    if (timer_ != 0) loop_.cancel(timer_);
+  }
 
   Task<std::expected<size_t, StreamError>> read_some(std::span<char> buffer, Deadline deadline) override {
-    // After a short read the socket is almost surely empty: waiting first saves one failing recv per request.
-    bool wait_first = drained_;
     while (socket_.is_open()) {
-      if (!wait_first) {
-        ssize_t got = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
-        if (got >= 0) {
-          drained_ = static_cast<size_t>(got) < buffer.size();
-          co_return static_cast<size_t>(got);
-        }
-        if (errno == EINTR) continue;
-        if (errno != EAGAIN) co_return std::unexpected(StreamError::reset);
-      }
-      wait_first = false;
-      auto ready = co_await Ready<AnySocket>{loop_, socket_, AnySocket::wait_read, deadline};
-      if (!ready) co_return std::unexpected(ready.error());
+      read_ = {deadline.at_us};
+      Read read{*this, buffer};
+      ErrorCode result = co_await read;
+      bool timed_out = std::exchange(read_, {}).timed_out;
+      if (!result) co_return read.got;
+      if (result == asio::error::eof) co_return size_t{0};
+      if (timed_out) co_return std::unexpected(StreamError::timed_out);
+      if (result != asio::error::operation_aborted) co_return std::unexpected(StreamError::reset);
+      // Else closed, or the other direction timed out and cancelled both: then once more.
     }
     co_return std::unexpected(StreamError::closed);
   }
@@ -95,8 +98,10 @@ class SocketStream final : public Stream {
       }
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return std::unexpected(errno == EPIPE ? StreamError::closed : StreamError::reset);
-      auto ready = co_await Ready<AnySocket>{loop_, socket_, AnySocket::wait_write, deadline};
-      if (!ready) co_return std::unexpected(ready.error());
+      write_ = {deadline.at_us};
+      ErrorCode result = co_await Writable{*this};
+      if (std::exchange(write_, {}).timed_out) co_return std::unexpected(StreamError::timed_out);
+      if (result && result != asio::error::operation_aborted) co_return std::unexpected(StreamError::reset);
     }
     co_return std::expected<void, StreamError>{};
   }
@@ -111,10 +116,70 @@ class SocketStream final : public Stream {
   std::string peer() const override { return peer_; }
 
  private:
+  // An operation in progress in one direction; none when it has no deadline.
+  struct Pending {
+    int64_t deadline_us = INT64_MAX;
+    bool timed_out = false;
+  };
+  struct Read {
+    SocketStream& stream;
+    std::span<char> buffer;
+    size_t got = 0;
+    ErrorCode error{};
+    bool await_ready() { return false; }
+    void await_suspend(std::coroutine_handle<> waiting) {
+      stream.watch(stream.read_.deadline_us);
+      stream.socket_.async_read_some(asio::buffer(buffer.data(), buffer.size()), [this, waiting](ErrorCode result, size_t size) {
+        error = result;
+        got = size;
+        waiting.resume();
+      });
+    }
+    ErrorCode await_resume() { return error; }
+  };
+  struct Writable {
+    SocketStream& stream;
+    ErrorCode error{};
+    bool await_ready() { return false; }
+    void await_suspend(std::coroutine_handle<> waiting) {
+      stream.watch(stream.write_.deadline_us);
+      stream.socket_.async_wait(AnySocket::wait_write, [this, waiting](ErrorCode result) {
+        error = result;
+        waiting.resume();
+      });
+    }
+    ErrorCode await_resume() { return error; }
+  };
+
+  // Makes sure that the timer fires no later than `deadline_us`.
+  void watch(int64_t deadline_us) {
+    if (deadline_us >= timer_at_us_) return;
+    if (timer_ != 0) loop_.cancel(timer_);
+    timer_at_us_ = deadline_us;
+    timer_ = loop_.call_at(deadline_us, [this] { expire(); });
+  }
+  void expire() {
+    timer_ = 0;
+    timer_at_us_ = INT64_MAX;
+    int64_t now_us = loop_.now_us();
+    bool any = false;
+    for (Pending* pending : {&read_, &write_}) {
+      if (pending->deadline_us <= now_us) {
+        any = pending->timed_out = true;
+      } else {
+        watch(pending->deadline_us);
+      }
+    }
+    ErrorCode ignored;
+    if (any) socket_.cancel(ignored);
+  }
+
   Loop& loop_;
   AnySocket socket_;
   std::string peer_;
-  bool drained_ = false;
+  Pending read_, write_;
+  Loop::TimerId timer_ = 0;
+  int64_t timer_at_us_ = INT64_MAX;  // INT64_MAX when no timer runs
 };
 
 std::string peer_name(int fd) {
@@ -180,10 +245,28 @@ class SocketListener final : public Listener {
 struct Shard::Impl {
   unsigned index;
   SystemClock clock;
-  asio::io_context context{1};  // one thread runs it: Asio may skip its locks' contention paths
+  // One thread runs the loop: the reactor's locks are not needed, the queue's are, because post() comes from other threads.
+  asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   asio::executor_work_guard<asio::io_context::executor_type> guard{context.get_executor()};
-  std::unordered_map<TimerId, std::unique_ptr<Timer>> timers;
-  TimerId next_timer = 1;
+  TimerQueue timers;
+  Timer alarm{context};            // fires for the first of `timers`
+  int64_t alarm_us = INT64_MAX;  // what it is set to
+
+  void set_alarm() {
+    if (timers.next_us() >= alarm_us) return;
+    alarm_us = timers.next_us();
+    constexpr int64_t kLatest = INT64_MAX / 2000;  // the clock counts nanoseconds
+    alarm.expires_at(std::chrono::steady_clock::time_point(std::chrono::microseconds(std::min(alarm_us, kLatest))));
+    alarm.async_wait([this](ErrorCode error) {
+      if (!error) ring();  // else it was set anew
+    });
+  }
+  void ring() {
+    alarm_us = INT64_MAX;
+    int64_t now_us = clock.mono_us();  // once: a timer that adds an overdue one must not starve the sockets
+    while (Work work = timers.take_due(now_us)) work();
+    set_alarm();
+  }
 };
 
 Shard::Shard(unsigned index) : impl_(std::make_unique<Impl>(index)) {}
@@ -205,17 +288,12 @@ void Shard::stop() { impl_->context.stop(); }
 void Shard::post(Work work) { asio::post(impl_->context, std::move(work)); }
 
 Loop::TimerId Shard::call_at(int64_t at_us, Work work) {
-  TimerId id = impl_->next_timer++;
-  auto timer = std::make_unique<Timer>(impl_->context, std::chrono::steady_clock::time_point(std::chrono::microseconds(at_us)));
-  timer->async_wait([this, id, work = std::move(work)](ErrorCode error) mutable {
-    if (error || impl_->timers.erase(id) == 0) return;
-    work();
-  });
-  impl_->timers.emplace(id, std::move(timer));
+  TimerId id = impl_->timers.add(at_us, std::move(work));
+  impl_->set_alarm();
   return id;
 }
 
-bool Shard::cancel(TimerId timer) { return impl_->timers.erase(timer) > 0; }
+bool Shard::cancel(TimerId timer) { return impl_->timers.cancel(timer); }
 
 std::unique_ptr<Listener> Shard::listen(const std::string& host, uint16_t port) {
   ErrorCode error;
