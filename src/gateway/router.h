@@ -1,7 +1,12 @@
 #pragma once
 // Router: decides which dialect answers a request, from its host, path, method, content type and signature; and puts what is common to
-// all around it: a request id, fault handling (an exception becomes a 500 in plain JSON), access counting.
+// all around it: fault handling (an exception becomes a 500 in plain JSON and one line in the server's log) and counting. Request ids
+// are the dialects' own, because each vendor spells them differently.
+//
+// Mounted before the shards start, read-only after: handle() is called from every shard at once.
 
+#include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -26,16 +31,30 @@ using Claims = std::function<bool(const http::Request&)>;
 
 class Router {
  public:
-  // Tried in the order mounted; the first that claims a request gets it.
-  void mount(Claims claims, Dialect& dialect) { routes_.push_back({std::move(claims), &dialect}); }
+  // Hears of every exception that escaped a dialect: "GET /bkt/k (oss): open /data/x: No such file". From any shard.
+  using OnFault = std::function<void(const std::string& what)>;
+  explicit Router(OnFault on_fault = {}) : on_fault_(std::move(on_fault)) {}
+
+  // Tried in the order mounted; the first that claims a request gets it. The dialect must outlive the router.
+  void mount(Claims claims, Dialect& dialect) { routes_.emplace_back(std::move(claims), &dialect); }
   io::Task<http::Response> handle(io::Loop& loop, http::Request request);
+
+  struct Count {
+    std::string dialect;  // "" for what nobody claimed
+    uint64_t requests = 0, faults = 0;
+  };
+  std::vector<Count> counts() const;  // in the order mounted, unclaimed last
 
  private:
   struct Route {
+    Route(Claims claims_of, Dialect* to) : claims(std::move(claims_of)), dialect(to) {}
     Claims claims;
     Dialect* dialect;
+    std::atomic<uint64_t> requests = 0, faults = 0;
   };
-  std::vector<Route> routes_;
+  std::deque<Route> routes_;  // a Route does not move
+  std::atomic<uint64_t> unclaimed_ = 0;
+  OnFault on_fault_;
 };
 
 }  // namespace mayfly::gateway
