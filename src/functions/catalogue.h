@@ -72,6 +72,9 @@ class Catalogue {
   // What runs when `service.qualifier/function` is called; `dice` in [0,1) picks among an alias's weights.
   virtual Result<std::shared_ptr<const Runnable>> resolve(const std::string& service, const std::string& qualifier, const std::string& function, double dice) const = 0;
 
+  // The same function, qualifier and version as it stands now; nullptr if it is gone. What runs a Runnable asks this after a change.
+  virtual std::shared_ptr<const Runnable> current(const Runnable& runnable) const = 0;
+
   // Called after each published change, on the thread that made it: timers and object rules are re-read by their owners.
   virtual void on_change(std::function<void()> listener) = 0;
 };

@@ -115,4 +115,11 @@ Result<std::shared_ptr<const Runnable>> StoreCatalogue::resolve(const std::strin
   return find_runnable(*table, qualifier, function, dice);
 }
 
+std::shared_ptr<const Runnable> StoreCatalogue::current(const Runnable& runnable) const {
+  auto table = find_service(*tables(), runnable.service.name);
+  if (!table) return nullptr;
+  auto found = (*table)->runnables.find(runnable_name(runnable.qualifier, runnable.version, runnable.function.name));
+  return found == (*table)->runnables.end() ? nullptr : found->second;
+}
+
 }  // namespace mayfly::functions

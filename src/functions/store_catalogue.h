@@ -44,6 +44,7 @@ class StoreCatalogue final : public Catalogue {
   std::vector<Trigger> all_triggers(const std::string& type) const override;
   Result<std::shared_ptr<const Runnable>> resolve(const std::string& service, const std::string& qualifier, const std::string& function,
                                                   double dice) const override;
+  std::shared_ptr<const Runnable> current(const Runnable& runnable) const override;
   void on_change(std::function<void()> listener) override;
 
  private:

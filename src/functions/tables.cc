@@ -8,10 +8,6 @@
 namespace mayfly::functions {
 namespace {
 
-std::string runnable_name(const std::string& qualifier, const std::string& version, const std::string& function) {
-  return qualifier + "\n" + version + "\n" + function;
-}
-
 // Equal content gives an equal revision, also after a restart: instances survive what does not concern them.
 uint64_t revision_of(const Runnable& runnable) {
   std::string digest = sha256(to_text(to_json(runnable.service)) + to_text(to_json(runnable.function)) + runnable.qualifier + "\n" + runnable.version);
@@ -29,6 +25,10 @@ void add_runnable(ServiceTable& table, const CodeStore& code, const Service& ser
 }
 
 }  // namespace
+
+std::string runnable_name(const std::string& qualifier, const std::string& version, const std::string& function) {
+  return qualifier + "\n" + version + "\n" + function;
+}
 
 void refresh_runnables(ServiceTable& table, const CodeStore& code) {
   table.runnables.clear();

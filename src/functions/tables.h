@@ -26,6 +26,8 @@ struct Tables {
   int64_t generation = 0;  // counts committed mutations
 };
 
+std::string runnable_name(const std::string& qualifier, const std::string& version, const std::string& function);
+
 // Rebuilds what can run in `table`: every function as LATEST, in every version, and under every alias for each version it names.
 void refresh_runnables(ServiceTable& table, const CodeStore& code);
 

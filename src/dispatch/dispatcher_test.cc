@@ -1,0 +1,299 @@
+#include "dispatch/dispatcher.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "dispatch/fake_instances.h"
+#include "functions/fake_code.h"
+#include "io/group.h"
+#include "io/sim_loop.h"
+#include "store/memory_engine.h"
+#include "sys/file.h"
+
+namespace mayfly::dispatch {
+namespace {
+
+using Result = Expected<Outcome, InvokeError>;
+
+struct Recorder final : InvocationObserver {
+  void finished(const Invocation& invocation, const Outcome&, int64_t) override { ids.push_back(invocation.request_id); }
+  void printed(const Target&, const std::string& request_id, const std::string&, std::string text) override { lines.push_back(request_id + ":" + text); }
+  std::vector<std::string> ids, lines;
+};
+
+std::string make_folder() {
+  std::string pattern = std::filesystem::temp_directory_path().string() + "/mayfly-dispatch-XXXXXX";
+  return ::mkdtemp(pattern.data());
+}
+
+io::Task<void> collect(Invoker& invoker, io::Loop& loop, Invocation invocation, io::Deadline deadline, std::vector<Result>& out) {
+  out.push_back(co_await invoker.invoke(loop, std::move(invocation), deadline));
+}
+
+class DispatcherTest : public ::testing::Test {
+ protected:
+  DispatcherTest() {
+    loop_.wait(catalogue_->load(loop_));
+    EXPECT_TRUE(loop_.wait(catalogue_->create_service(loop_, {.name = "s", .role = "acs:ram::1:role/painter"})));
+    add("f");
+    open({.max_instances_per_function = 2, .memory_budget_mb = 1'000});
+  }
+  ~DispatcherTest() override {
+    if (invoker_) loop_.wait(invoker_->stop(loop_, io::Deadline::after_us(loop_, 0)));
+    sys::remove_tree(folder_);
+  }
+  void open(DispatchOptions options) {
+    if (invoker_) loop_.wait(invoker_->stop(loop_, io::Deadline::never()));
+    invoker_ = make_invoker({{loop_, factory_}}, *catalogue_, keyring_, recorder_, rng_, options);
+  }
+  functions::Function make(const std::string& name) {
+    return {.service = "s", .name = name, .runtime = "python3", .handler = "i.h", .memory_mb = 100, .code = {"d", "77", 1}};
+  }
+  void add(const std::string& name) { EXPECT_TRUE(loop_.wait(catalogue_->create_function(loop_, make(name)))); }
+  void update(functions::Function function) { EXPECT_TRUE(loop_.wait(catalogue_->update_function(loop_, std::move(function), ""))); }
+  Invocation call(const std::string& payload, const std::string& function = "f") {
+    return {.request_id = "r" + std::to_string(++ids_), .target = {"s", function, ""}, .payload = payload, .http = {}};
+  }
+  Result invoke(const std::string& payload, const std::string& function = "f") {
+    return loop_.wait(invoker_->invoke(loop_, call(payload, function), io::Deadline::never()));
+  }
+  void spawn(const std::string& payload, std::vector<Result>& out, io::Deadline deadline = io::Deadline::never(), const std::string& function = "f") {
+    group_.spawn(collect(*invoker_, loop_, call(payload, function), deadline, out));
+  }
+  FunctionStatus status(const std::string& function = "f") { return loop_.wait(invoker_->status(loop_, "s", function)); }
+
+  io::SimLoop loop_;
+  SeededRng rng_{3};
+  std::string folder_ = make_folder();
+  auth::Keyring keyring_ = auth::Keyring::open(folder_, rng_);
+  std::unique_ptr<store::Engine> engine_ = store::make_memory_engine();
+  std::unique_ptr<store::Store> store_ = store::make_inline_store(*engine_);
+  functions::FakeCodeStore code_;
+  std::unique_ptr<functions::Catalogue> catalogue_ = functions::make_catalogue(*store_, code_, loop_.clock(), rng_);
+  FakeWorld world_;
+  FakeFactory factory_{loop_, world_};
+  Recorder recorder_;
+  std::unique_ptr<Dispatcher> invoker_;
+  io::TaskGroup group_{loop_};
+  int ids_ = 0;
+};
+
+TEST_F(DispatcherTest, AWarmInstanceIsReusedAndKeepsItsState) {
+  Result first = invoke("count"), second = invoke("count");
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->body, "1");
+  EXPECT_EQ(second->body, "2");
+  EXPECT_TRUE(first->cold);
+  EXPECT_EQ(first->phases.start_us, 50'000);
+  EXPECT_FALSE(second->cold);
+  EXPECT_EQ(second->phases.start_us, 0);
+  EXPECT_EQ(second->code_checksum, "77");
+  EXPECT_EQ(world_.starts, 1u);
+  EXPECT_EQ(recorder_.ids, (std::vector<std::string>{"r1", "r2"}));
+}
+
+TEST_F(DispatcherTest, ScalesOutUpToTheLimitAndServesInOrder) {
+  std::vector<Result> results;
+  for (int i = 0; i < 6; ++i) spawn("sleep " + std::to_string(10 + i), results);
+  loop_.wait(group_.drain());
+  EXPECT_EQ(results.size(), 6u);
+  EXPECT_EQ(world_.peak, 2u);
+  EXPECT_EQ(world_.order, (std::vector<std::string>{"sleep 10", "sleep 11", "sleep 12", "sleep 13", "sleep 14", "sleep 15"}));
+}
+
+TEST_F(DispatcherTest, AWaitingCallIsRefusedAtItsDeadline) {
+  std::vector<Result> results, late;
+  for (int i = 0; i < 2; ++i) spawn("sleep 1000", results);
+  spawn("echo", late, io::Deadline::after_us(loop_, 100'000));
+  loop_.run_for(200'000);
+  ASSERT_EQ(late.size(), 1u);
+  ASSERT_FALSE(late[0]);
+  EXPECT_EQ(late[0].error().code, InvokeError::exhausted);
+  loop_.wait(group_.drain());
+  EXPECT_TRUE(results[0] && results[1]);
+  EXPECT_EQ(status().throttled, 1u);
+}
+
+TEST_F(DispatcherTest, AFullQueueThrottles) {
+  open({.max_instances_per_function = 1, .memory_budget_mb = 1'000, .max_waiting_per_function = 2});
+  std::vector<Result> results;
+  for (int i = 0; i < 3; ++i) spawn("echo", results);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].error().code, InvokeError::throttled);
+  loop_.wait(group_.drain());
+  EXPECT_EQ(results.size(), 3u);
+}
+
+TEST_F(DispatcherTest, AnIdleInstanceEndsAndAForgottenFunctionLosesItsZygote) {
+  invoke("echo");
+  EXPECT_EQ(status().idle, 1u);
+  loop_.run_for(61 * kMicrosPerSecond);
+  EXPECT_EQ(status().instances.size(), 0u);
+  EXPECT_EQ(world_.stops, 1u);
+  EXPECT_EQ(world_.forgotten, 0u);
+  loop_.run_for(700 * kMicrosPerSecond);
+  EXPECT_EQ(world_.forgotten, 1u);
+  EXPECT_EQ(loop_.wait(invoker_->totals(loop_)).memory_reserved_mb, 0);
+  EXPECT_TRUE(invoke("echo"));
+}
+
+TEST_F(DispatcherTest, ACrashIsOneClearErrorAndTheNextCallGetsAFreshInstance) {
+  Result died = invoke("die");
+  ASSERT_TRUE(died);
+  EXPECT_EQ(died->kind, Outcome::Kind::unhandled_error);
+  EXPECT_EQ(died->body,
+            R"j({"errorMessage":"Process exited unexpectedly before completing request (duration: 12ms, maxMemoryUsage: 0MB)","errorType":"UnhandledInvocationError"})j");
+  EXPECT_EQ(invoke("count")->body, "1");
+  EXPECT_EQ(world_.starts, 2u);
+  EXPECT_EQ(status().errors, 1u);
+}
+
+TEST_F(DispatcherTest, ACallThatNeverStartedGoesToAnotherInstance) {
+  invoke("echo");
+  factory_.last->die();
+  Result next = invoke("count");
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->kind, Outcome::Kind::ok);
+  EXPECT_EQ(world_.starts, 2u);
+}
+
+TEST_F(DispatcherTest, ATimeoutNamesTheLimitAndThatItIsTheDefault) {
+  Result late = invoke("hang");
+  ASSERT_TRUE(late);
+  EXPECT_EQ(late->kind, Outcome::Kind::timed_out);
+  EXPECT_NE(late->body.find("Function timed out after 3 seconds, which is the default"), std::string::npos);
+  EXPECT_EQ(invoke("count")->body, "1");
+}
+
+TEST_F(DispatcherTest, AHandledErrorKeepsTheInstance) {
+  EXPECT_EQ(invoke("raise")->kind, Outcome::Kind::handled_error);
+  EXPECT_EQ(invoke("count")->body, "2");
+}
+
+TEST_F(DispatcherTest, AFailedInitializerIsTheAnswerToEverybodyWhoWaits) {
+  world_.start_failure = {runtime::StartError::initializer, R"({"errorMessage":"no module named cv9","errorType":"ImportError","stackTrace":[]})", ""};
+  std::vector<Result> results;
+  for (int i = 0; i < 3; ++i) spawn("echo", results);
+  loop_.wait(group_.drain());
+  for (const Result& result : results) {
+    ASSERT_TRUE(result);
+    EXPECT_EQ(result->kind, Outcome::Kind::unhandled_error);
+    EXPECT_NE(result->body.find("ImportError"), std::string::npos);
+    EXPECT_EQ(result->log_tail, "importing\n");
+  }
+  EXPECT_EQ(loop_.wait(invoker_->totals(loop_)).memory_reserved_mb, 0);
+  world_.start_failure.reset();
+  EXPECT_TRUE(invoke("echo"));
+}
+
+TEST_F(DispatcherTest, AMissingRuntimeOrSandboxIsNotTheFunctionsFault) {
+  world_.start_failure = {runtime::StartError::unsupported, "no runtime 'cobol'", ""};
+  EXPECT_EQ(invoke("echo").error().code, InvokeError::invalid);
+  world_.start_failure = {runtime::StartError::sandbox, "clone3 refused", ""};
+  EXPECT_EQ(invoke("echo").error().code, InvokeError::unavailable);
+  EXPECT_EQ(status().last_error, "clone3 refused");
+}
+
+TEST_F(DispatcherTest, AnUnknownFunctionIsNotFound) {
+  Result result = invoke("echo", "g");
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, InvokeError::not_found);
+}
+
+TEST_F(DispatcherTest, AnUpdateDrainsTheOldRevisionAndMovesWhoWaits) {
+  open({.max_instances_per_function = 1, .memory_budget_mb = 1'000});
+  std::vector<Result> results;
+  for (std::string payload : {"sleep 100", "count", "count"}) spawn(payload, results);
+  loop_.run_for(60'000);  // the first runs
+  functions::Function changed = make("f");
+  changed.timeout_s = 9;
+  update(changed);
+  loop_.wait(group_.drain());
+  ASSERT_EQ(results.size(), 3u);
+  EXPECT_EQ(world_.starts, 2u);
+  EXPECT_EQ(results[0]->instance_id, "i2");
+  EXPECT_EQ(results[1]->body, "2");
+  EXPECT_EQ(results[2]->instance_id, "i1");
+  loop_.run_for(5 * kMicrosPerSecond);
+  EXPECT_EQ(world_.forgotten, 1u);
+  EXPECT_EQ(status().instances.size(), 1u);
+}
+
+TEST_F(DispatcherTest, ADeletedFunctionLosesItsIdleInstancesAtOnce) {
+  invoke("echo");
+  EXPECT_TRUE(loop_.wait(catalogue_->delete_function(loop_, "s", "f", "")));
+  loop_.run_for(5 * kMicrosPerSecond);
+  EXPECT_EQ(world_.running, 0u);
+  EXPECT_EQ(world_.forgotten, 1u);
+}
+
+TEST_F(DispatcherTest, MemoryIsTakenFromIdleFunctionsWhenItIsShort) {
+  open({.max_instances_per_function = 2, .memory_budget_mb = 150});
+  add("g");
+  EXPECT_TRUE(invoke("echo", "f"));
+  EXPECT_TRUE(invoke("echo", "g"));  // ends the idle instance of f
+  EXPECT_EQ(status("f").instances.size(), 0u);
+  EXPECT_EQ(status("g").instances.size(), 1u);
+  std::vector<Result> results;
+  spawn("sleep 100", results, io::Deadline::never(), "g");
+  spawn("echo", results, io::Deadline::never(), "f");  // nothing is idle: waits for g to end its call
+  loop_.wait(group_.drain());
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_TRUE(results[1]);
+  EXPECT_EQ(world_.peak, 1u);
+}
+
+TEST_F(DispatcherTest, CallsCarryCredentialsOfTheServicesRole) {
+  invoke("echo");
+  auth::Credentials first = world_.last_credentials;
+  auto known = keyring_.find(first.access_key_id, first.security_token, loop_.clock());
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->identity.role, "painter");
+  EXPECT_EQ(known->secret, first.access_key_secret);
+  invoke("echo");
+  EXPECT_EQ(world_.last_credentials.access_key_id, first.access_key_id);
+  loop_.run_for(1'900 * kMicrosPerSecond);
+  invoke("echo");
+  EXPECT_NE(world_.last_credentials.access_key_id, first.access_key_id);
+}
+
+TEST_F(DispatcherTest, TheLogTailBelongsToItsCall) {
+  Result first = invoke("print hello"), second = invoke("print again");
+  EXPECT_EQ(first->log_tail, "importing\nhello\n");
+  EXPECT_EQ(second->log_tail, "again\n");
+  EXPECT_EQ(recorder_.lines, (std::vector<std::string>{":importing\n", "r1:hello\n", "r2:again\n"}));
+}
+
+TEST_F(DispatcherTest, ConcurrencyPacksCallsOntoOneInstance) {
+  functions::Function function = make("c");
+  function.runtime = "custom";
+  function.instance_concurrency = 10;
+  EXPECT_TRUE(loop_.wait(catalogue_->create_function(loop_, function)));
+  std::vector<Result> results;
+  for (int i = 0; i < 10; ++i) spawn("sleep 100", results, io::Deadline::never(), "c");
+  loop_.wait(group_.drain());
+  EXPECT_EQ(world_.starts, 1u);
+  EXPECT_EQ(results.size(), 10u);
+}
+
+io::Task<void> stop_at(Dispatcher& dispatcher, io::Loop& loop, io::Deadline deadline) { co_await dispatcher.stop(loop, deadline); }
+
+TEST_F(DispatcherTest, StoppingLetsCallsEndAndRefusesTheRest) {
+  std::vector<Result> results;
+  for (std::string payload : {"sleep 200", "hang", "echo"}) spawn(payload, results);
+  loop_.run_for(100'000);
+  group_.spawn(stop_at(*invoker_, loop_, io::Deadline::after_us(loop_, 500'000)));
+  spawn("echo", results);
+  loop_.wait(group_.drain());
+  ASSERT_EQ(results.size(), 4u);
+  EXPECT_EQ(results[0].error().code, InvokeError::unavailable);
+  EXPECT_EQ(results[1].error().code, InvokeError::unavailable);
+  EXPECT_EQ(results[2]->body, "sleep 200");
+  EXPECT_EQ(results[3]->kind, Outcome::Kind::unhandled_error);
+  EXPECT_EQ(world_.running, 0u);
+  invoker_.reset();
+}
+
+}  // namespace
+}  // namespace mayfly::dispatch

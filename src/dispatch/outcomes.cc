@@ -1,0 +1,88 @@
+#include "dispatch/outcomes.h"
+
+#include <sys/wait.h>
+
+namespace mayfly::dispatch {
+namespace {
+
+constexpr int64_t kBytesPerMb = 1 << 20;
+constexpr int64_t kDefaultTimeoutS = 3;  // functions/model.h
+
+std::string error_body(std::string message, std::string_view type) {
+  return to_text(json::object{{"errorMessage", message}, {"errorType", type}});
+}
+
+std::string measured(const runtime::Reply& reply) {
+  return fmt::format("(duration: {}ms, maxMemoryUsage: {}MB)", reply.run_us / kMicrosPerMilli, reply.memory_bytes / kBytesPerMb);
+}
+
+// " by signal 11", " with status 3", or nothing when it is not known.
+std::string how_it_ended(int status) {
+  if (WIFSIGNALED(status)) return fmt::format(" by signal {}", WTERMSIG(status));
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) return fmt::format(" with status {}", WEXITSTATUS(status));
+  return {};
+}
+
+}  // namespace
+
+Outcome finished_call(runtime::Reply reply, const functions::Function& function) {
+  using Kind = runtime::Reply::Kind;
+  Outcome outcome{.body = {}, .http = std::move(reply.http), .memory_bytes = reply.memory_bytes};
+  outcome.phases.run_us = reply.run_us;
+  switch (reply.kind) {
+    case Kind::ok:
+      outcome.kind = Outcome::Kind::ok;
+      outcome.body = std::move(reply.body);
+      break;
+    case Kind::handled_error:
+      outcome.kind = Outcome::Kind::handled_error;
+      outcome.body = std::move(reply.body);
+      break;
+    case Kind::died:
+      outcome.kind = Outcome::Kind::unhandled_error;
+      outcome.body = error_body(fmt::format("Process exited unexpectedly{} before completing request {}", how_it_ended(reply.exit_status), measured(reply)),
+                                "UnhandledInvocationError");
+      break;
+    case Kind::timed_out:
+      outcome.kind = Outcome::Kind::timed_out;
+      outcome.body = error_body(fmt::format("Function timed out after {} seconds{}", function.timeout_s,
+                                            function.timeout_s == kDefaultTimeoutS ? ", which is the default: raise the function's timeout if it needs longer" : ""),
+                                "FunctionTimedOut");
+      break;
+    case Kind::out_of_memory:
+      outcome.kind = Outcome::Kind::out_of_memory;
+      outcome.body = error_body(fmt::format("Process was killed because it needed more than its {} MB of memory {}; raise the function's memorySize",
+                                            function.memory_mb, measured(reply)),
+                                "UnhandledInvocationError");
+      break;
+  }
+  return outcome;
+}
+
+Outcome failed_start(const Failure<runtime::StartError>& failure, const functions::Function& function) {
+  Outcome outcome;
+  switch (failure.code) {
+    case runtime::StartError::timed_out:
+      outcome.kind = Outcome::Kind::timed_out;
+      outcome.body = error_body(fmt::format("Function initialization timed out after {} seconds: raise initializationTimeout if importing and initializing need longer",
+                                            function.initialization_timeout_s),
+                                "FunctionTimedOut");
+      break;
+    case runtime::StartError::out_of_memory:
+      outcome.kind = Outcome::Kind::out_of_memory;
+      outcome.body = error_body(fmt::format("Process was killed during initialization because it needed more than its {} MB of memory; raise the function's memorySize",
+                                            function.memory_mb),
+                                "UnhandledInvocationError");
+      break;
+    default: {
+      outcome.kind = Outcome::Kind::unhandled_error;
+      auto parsed = parse_json(failure.message);
+      bool complete = parsed && find(*parsed, "errorMessage");
+      outcome.body = complete ? failure.message : error_body(failure.message, "InitializerError");
+      break;
+    }
+  }
+  return outcome;
+}
+
+}  // namespace mayfly::dispatch
