@@ -11,6 +11,12 @@ constexpr size_t kGatherBytes = 64 * 1024;        // a body up to this size is c
 constexpr size_t kSliceBytes = 64 * 1024;         // larger ones leave in slices, each with body_timeout_us of its own
 constexpr size_t kKeptOutBytes = 16 * 1024;       // output buffer kept between requests
 
+Response plain_text(int status, std::string_view text) {
+  Response response{.status = status, .body = fmt::format("{}\n", text)};
+  response.headers.add("Content-Type", "text/plain");
+  return response;
+}
+
 }  // namespace
 
 // The handler's view of the body. It may outlive the request (a handler can keep it): then it only says that the client is gone.
@@ -67,14 +73,11 @@ io::Task<Connection::Next> Connection::read_head() {
   io::Deadline deadline = after_us(served_ ? shared_.limits.idle_timeout_us : shared_.limits.header_timeout_us);
   bool begun = false;
   while (true) {
-    if (!begun && !inbox_.empty()) {
-      begun = true;
-      deadline = after_us(shared_.limits.header_timeout_us);
-    }
-    if (begun) {
+    if (!inbox_.empty()) {
       HeadScan::Outcome outcome = scan_.scan(inbox_.bytes());
       if (outcome == HeadScan::Outcome::complete) co_return Next::keep;
       if (outcome == HeadScan::Outcome::refused) co_return co_await refuse(scan_.refusal());
+      if (!std::exchange(begun, true)) deadline = after_us(shared_.limits.header_timeout_us);
     }
     idle_ = !begun;
     auto got = co_await stream_->read_some(inbox_.room(), deadline);
@@ -89,14 +92,12 @@ io::Task<Connection::Next> Connection::read_head() {
 }
 
 // Understands the head in the inbox and leaves what follows it there.
-std::expected<Request, Refusal> Connection::begin_request() {
-  auto parsed = parser_.parse(inbox_.bytes().substr(0, scan_.size()));
-  if (!parsed) return std::unexpected(parsed.error());
-  auto request = make_request(parser_);
-  if (!request) return request;
+std::expected<void, Refusal> Connection::begin_request(Request& request) {
+  if (auto parsed = parser_.parse(inbox_.bytes().substr(0, scan_.size())); !parsed) return parsed;
+  if (auto made = make_request(parser_, request); !made) return made;
   if (parser_.content_length().value_or(0) > shared_.limits.body_bytes) return std::unexpected(Refusal{413, "the body is too large"});
   expects_continue_ = false;
-  if (const std::string* expect = request->headers.find("Expect"); expect != nullptr && !parser_.is_http_1_0()) {
+  if (const std::string* expect = request.headers.find("Expect"); expect != nullptr && !parser_.is_http_1_0()) {
     if (!equals_ignore_case(*expect, "100-continue")) return std::unexpected(Refusal{417, "the only expectation known is 100-continue"});
     expects_continue_ = true;
   }
@@ -105,40 +106,50 @@ std::expected<Request, Refusal> Connection::begin_request() {
   } else {
     decoder_.start_sized(parser_.content_length().value_or(0));
   }
-  head_only_ = request->method == "HEAD";
+  head_only_ = request.method == "HEAD";
   inbox_.consume(scan_.size());
   scan_.reset();
   body_error_.reset();
   body_received_ = 0;
-  request->scheme = scheme_;
-  request->peer = peer_;
-  request->door = door_;
-  request->body = std::make_unique<RequestBody>(this, parser_.content_length());
-  return request;
+  request.scheme = scheme_;
+  request.peer = peer_;
+  request.door = door_;
+  request.body = std::make_unique<RequestBody>(this, parser_.content_length());
+  return {};
 }
 
 io::Task<Connection::Next> Connection::serve_request() {
-  auto request = begin_request();
-  if (!request) co_return co_await refuse(request.error());
+  Request request;
+  if (auto begun = begin_request(request); !begun) co_return co_await refuse(begun.error());
   ++shared_.requests;
-  Response response = co_await answer(std::move(*request));
+  Response response;
+  std::string fault;
+  try {  // the root of a request: a fault of the environment or of the handler ends here
+    response = co_await shared_.handler(std::move(request));
+    if (response.status < 200 || response.status > 999) fault = fmt::format("the handler answered with status {}", response.status);
+  } catch (const std::exception& error) {
+    fault = fmt::format("request failed: {}", error.what());
+  }
+  if (!fault.empty()) {
+    fmt::print(stderr, "{}\n", fault);
+    response = plain_text(500, "internal error");
+  }
   served_ = true;
+  co_return co_await respond(std::move(response));
+}
+
+io::Task<Connection::Next> Connection::respond(Response response) {
   Framing framing = choose_framing(response);
   bool keep = can_keep(response) && framing.kind != Framing::Kind::until_eof;
   out_.clear();
   shared_.head_writer.write(out_, response, framing, !keep ? Persist::close : parser_.is_http_1_0() ? Persist::spelled : Persist::by_default);
   bool has_body = !head_only_ && framing.kind != Framing::Kind::none;
-  std::string_view rest;
-  if (has_body && !response.stream) {
-    if (response.body.size() <= kGatherBytes) {
-      out_ += response.body;
-    } else {
-      rest = response.body;
-    }
-  }
-  bool sent = co_await send(out_, rest);
+  bool gather = has_body && !response.stream && response.body.size() <= kGatherBytes;
+  if (gather) out_ += response.body;
+  bool sent = bool(co_await stream_->write_all(out_, after_us(shared_.limits.body_timeout_us)));
   if (out_.capacity() > kKeptOutBytes) out_ = {};
   if (sent && has_body && response.stream) sent = co_await send_stream(std::move(response.stream), framing);
+  if (sent && has_body && !response.stream && !gather) sent = co_await send(response.body);
   response.stream.reset();
   if (body_ != nullptr) body_->detach();
   if (!sent) co_return Next::close;
@@ -147,28 +158,12 @@ io::Task<Connection::Next> Connection::serve_request() {
   co_return co_await discard_body();
 }
 
-// The root of a request: a fault of the environment or of the handler ends here.
-io::Task<Response> Connection::answer(Request request) {
-  std::string what;
-  try {
-    Response response = co_await shared_.handler(std::move(request));
-    if (response.status >= 200 && response.status <= 999) co_return response;
-    what = fmt::format("the handler answered with status {}", response.status);
-  } catch (const std::exception& error) {
-    what = error.what();
-  }
-  fmt::print(stderr, "request failed: {}\n", what);
-  Response response{.status = 500, .body = "internal error\n"};
-  response.headers.add("Content-Type", "text/plain");
-  co_return response;
-}
-
 io::Task<Connection::Next> Connection::refuse(Refusal refusal) {
-  Response response{.status = refusal.status, .body = fmt::format("{}\n", refusal.text)};
-  response.headers.add("Content-Type", "text/plain");
+  Response response = plain_text(refusal.status, refusal.text);
   out_.clear();
   shared_.head_writer.write(out_, response, {Framing::Kind::sized, response.body.size()}, Persist::close);
-  bool sent = co_await send(out_ + response.body, {});
+  out_ += response.body;
+  bool sent = co_await send(out_);
   co_return sent ? Next::linger : Next::close;
 }
 
@@ -189,12 +184,11 @@ Framing Connection::choose_framing(const Response& response) const {
   return {parser_.is_http_1_0() ? Framing::Kind::until_eof : Framing::Kind::chunked, 0};
 }
 
-io::Task<bool> Connection::send(std::string_view start, std::string_view rest) {
-  if (!co_await stream_->write_all(start, after_us(shared_.limits.body_timeout_us))) co_return false;
-  while (!rest.empty()) {
-    std::string_view slice = rest.substr(0, kSliceBytes);
+io::Task<bool> Connection::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    std::string_view slice = bytes.substr(0, kSliceBytes);
     if (!co_await stream_->write_all(slice, after_us(shared_.limits.body_timeout_us))) co_return false;
-    rest.remove_prefix(slice.size());
+    bytes.remove_prefix(slice.size());
   }
   co_return true;
 }
@@ -212,17 +206,17 @@ io::Task<bool> Connection::send_stream(std::unique_ptr<Body> stream, Framing fra
     if (framing.kind != Framing::Kind::chunked) {
       if (framing.kind == Framing::Kind::sized && data.size() > left) co_return false;
       left -= data.size();
-      if (!co_await send({}, data)) co_return false;
+      if (!co_await send(data)) co_return false;
       continue;
     }
     small = fmt::format("{:x}\r\n", data.size());
     data += "\r\n";
     bool gather = data.size() <= kGatherBytes;
     if (gather) small += data;
-    if (!co_await send(small, gather ? std::string_view() : data)) co_return false;
+    if (!co_await send(small) || (!gather && !co_await send(data))) co_return false;
   }
   if (framing.kind == Framing::Kind::sized && left != 0) co_return false;
-  if (framing.kind == Framing::Kind::chunked) co_return co_await send("0\r\n\r\n", {});
+  if (framing.kind == Framing::Kind::chunked) co_return co_await send("0\r\n\r\n");
   co_return true;
 }
 

@@ -44,9 +44,9 @@ class Connection {
 
   io::Task<Next> read_head();
   io::Task<Next> serve_request();
-  io::Task<Response> answer(Request request);
+  io::Task<Next> respond(Response response);
   io::Task<Next> refuse(Refusal refusal);
-  std::expected<Request, Refusal> begin_request();
+  std::expected<void, Refusal> begin_request(Request& request);
 
   io::Task<std::expected<std::optional<std::string>, BodyError>> read_body();
   io::Task<std::expected<void, BodyError>> send_continue();
@@ -54,7 +54,7 @@ class Connection {
   bool can_keep(const Response& response) const;
 
   Framing choose_framing(const Response& response) const;
-  io::Task<bool> send(std::string_view head_and_body_start, std::string_view rest);
+  io::Task<bool> send(std::string_view bytes);
   io::Task<bool> send_stream(std::unique_ptr<Body> stream, Framing framing);
   io::Task<void> linger();
   io::Deadline after_us(int64_t us) const { return io::Deadline::after_us(shared_.loop, us); }

@@ -146,12 +146,11 @@ std::expected<std::string_view, Refusal> take_authority(std::string_view target,
 
 }  // namespace
 
-std::expected<Request, Refusal> make_request(HeadParser& parser) {
-  Request request;
+std::expected<void, Refusal> make_request(HeadParser& parser, Request& request) {
   request.method = parser.method();
   if (request.method == "CONNECT") return std::unexpected(Refusal{405, "this server is not a proxy"});
   request.headers = std::move(parser.headers());
-  if (auto host = resolve_host(parser, request); !host) return std::unexpected(host.error());
+  if (auto host = resolve_host(parser, request); !host) return host;
 
   std::string_view target = parser.target();
   for (unsigned char c : target)
@@ -165,7 +164,7 @@ std::expected<Request, Refusal> make_request(HeadParser& parser) {
   size_t question = std::min(target.find('?'), target.size());
   request.raw_path = question == 0 ? "/" : target.substr(0, question);
   if (question < target.size()) request.raw_query = target.substr(question + 1);
-  return request;
+  return {};
 }
 
 }  // namespace mayfly::http

@@ -49,9 +49,9 @@ class HeadParser {
   bool keep_alive_ = false;
 };
 
-// Turns a parsed request head into a Request without body; takes the parser's headers. Resolves the target's form: origin, absolute
+// Fills `request`, all but its body and what the connection knows, from a parsed head; takes the parser's headers. Resolves the target's form: origin, absolute
 // (its authority replaces Host) or "*". CONNECT is refused.
-std::expected<Request, Refusal> make_request(HeadParser& parser);
+std::expected<void, Refusal> make_request(HeadParser& parser, Request& request);
 
 bool is_token(std::string_view text);  // RFC 9110 section 5.6.2: what a method or a field name is made of
 
