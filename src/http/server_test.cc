@@ -113,7 +113,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"space before the colon", "POST / HTTP/1.1\r\n" + kHost + "Content-Length : 3\r\n\r\nabc", "400"},
         Refused{"field without name", "GET / HTTP/1.1\r\n" + kHost + ": x\r\n\r\n", "400"},
         Refused{"field without colon", "GET / HTTP/1.1\r\n" + kHost + "nonsense\r\n\r\n", "400"},
-        Refused{"NUL in a value", std::string("GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n", 38), "400"},
+        Refused{"NUL in a value", "GET / HTTP/1.1\r\nHost: h\r\nX: a" + std::string(1, '\0') + "b\r\n\r\n", "400"},
         Refused{"no Host", "GET / HTTP/1.1\r\n\r\n", "400"},
         Refused{"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
         Refused{"Host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "400"},
