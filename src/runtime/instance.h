@@ -10,8 +10,12 @@
 
 #include "auth/identity.h"
 #include "base/result.h"
+#include "base/rng.h"
 #include "functions/model.h"
+#include "base/rng.h"
 #include "io/shard.h"
+#include "sys/fd.h"
+#include "sys/file.h"
 
 namespace mayfly::runtime {
 
@@ -36,7 +40,7 @@ struct Reply {
   enum class Kind { ok, handled_error, died, timed_out, out_of_memory };
   Kind kind = Kind::ok;
   std::string body;
-  std::string http;
+  std::string http;  // HTTP functions: JSON {status, headers: {name: [value, ...]}}
   int64_t run_us = 0;
   int64_t memory_bytes = 0;  // peak of the instance
   int exit_status = 0;       // wait status when it died
@@ -71,10 +75,15 @@ class InstanceFactory {
   virtual ~InstanceFactory() = default;
   virtual io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) = 0;
   // Starts the zygote of a revision ahead of need; and drops the one of a revision that is gone.
+  // A zygote made ahead knows account and region from RuntimeOptions.
   virtual io::Task<void> prepare(std::shared_ptr<const functions::Runnable> runnable) = 0;
   virtual io::Task<void> forget(const std::string& key, uint64_t revision) = 0;
   virtual io::Task<void> stop() = 0;  // every zygote; instances are stopped by their owners before
 };
+
+// The door of a function's sandboxes is named after its revision, since an older one may still be draining.
+std::string door_name(const std::string& key, uint64_t revision);  // "service/name@version#7"
+std::string door_key(const std::string& door);                    // functions::Runnable::key() of a door's name
 
 // A sandbox asks the server to answer on sockets made inside it (the door, DESIGN 4.10). server/ connects this to the HTTP server.
 struct DoorSocket {
@@ -94,6 +103,8 @@ struct RuntimeOptions {
   std::string state_folder;      // scratch of the running server: roots, sockets
   std::string ca_certificate_pem;  // trusted inside
   uint16_t platform_port = 0;    // the server's own port, answered inside at 127.0.0.1:<port> too
+  std::string account, region;     // of this installation
+  std::string self_path = sys::self_path();  // a binary whose main() calls sandbox::init_main for "__sandbox-init"
   bool unsafe_no_sandbox = false;  // explicit, loud opt-out for machines whose kernel lacks namespaces
 };
 std::unique_ptr<InstanceFactory> make_instance_factory(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng);

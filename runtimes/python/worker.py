@@ -1,0 +1,265 @@
+"""One instance of a Python function: shuts itself in, imports the handler, runs the initializer, then serves calls one after another
+(or several at once, in threads, when the function allows). The contract with the handler is specs aliyun-fc.md 5.1, 5.2, 5.7 and 5.8."""
+import glob
+import importlib
+import json
+import logging
+import os
+import site
+import socket
+import sys
+import threading
+import time
+import traceback
+
+import confine
+import frames
+import wsgi
+from context import Context, Credentials, FunctionAbout, ServiceAbout, current
+
+FRAMES_FD = 3         # in a worker; in the zygote it was the control socket
+CONFIGURATION_FD = 4  # only across an exec, see _exec_if_libraries_are_shipped
+PYTHON = sys.executable
+OWN_MODULES = ("confine", "frames", "wsgi", "context", "worker", "zygote")
+
+
+def tenant_folders(configuration):
+    """Where a function's own modules may be, first to last: its code, what `fun` installed beside it, its PYTHONUSERBASE and PYTHONPATH."""
+    code = configuration["code"]
+    environment = configuration["environment"]
+    folders = [code]
+    for base in (f"{code}/.fun/python", environment.get("PYTHONUSERBASE")):
+        if base:
+            folders += sorted(glob.glob(f"{base}/lib/python3*/site-packages"), reverse=True)
+    folders += [folder for folder in environment.get("PYTHONPATH", "").split(":") if folder]
+    return list(dict.fromkeys(folders))
+
+
+def run_forked(configuration, stream, output):
+    """What the zygote's child does. Never returns."""
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.dup2(stream, FRAMES_FD)
+        os.closerange(FRAMES_FD + 1, os.sysconf("SC_OPEN_MAX"))
+        os.setsid()
+        if configuration["isolated"]:
+            confine.own_mounts(configuration["tmp_bytes"])
+            confine.no_privileges()
+        confine.no_calls_but(configuration["seccomp"])
+        _exec_if_libraries_are_shipped(configuration)
+        serve(configuration)
+    except BaseException:  # noqa: BLE001  a worker must never fall back into the zygote's loop
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def _exec_if_libraries_are_shipped(configuration):
+    """The dynamic linker reads LD_LIBRARY_PATH and LD_PRELOAD once, at exec. A function that ships shared objects there gets a fresh
+    interpreter, which costs it the zygote's head start; any other keeps it."""
+    environment = configuration["environment"]
+    folders = [folder for folder in environment.get("LD_LIBRARY_PATH", "").split(":") if folder.startswith(configuration["code"])]
+    if not environment.get("LD_PRELOAD") and not any(glob.glob(f"{folder}/*.so*") for folder in folders):
+        return
+    file = os.memfd_create("configuration", 0)
+    os.write(file, json.dumps({**configuration, "seccomp": ""}).encode())
+    os.lseek(file, 0, os.SEEK_SET)
+    if file != CONFIGURATION_FD:
+        os.dup2(file, CONFIGURATION_FD)
+        os.close(file)
+    os.set_inheritable(FRAMES_FD, True)
+    os.execve(PYTHON, [PYTHON, "-S", "-s", "-B", __file__], environment)
+
+
+def _set_up_process(configuration, start):
+    os.environ.clear()
+    os.environ.update(configuration["environment"])
+    os.environ["FC_INSTANCE_ID"] = start["instance_id"]
+    time.tzset()
+    site.setquit()  # exit() and quit(), which -S leaves out
+    # The zygote's objects know the files that were behind these descriptors before.
+    sys.stdout = sys.__stdout__ = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    os.chdir(configuration["code"])
+    own = os.path.dirname(os.path.abspath(__file__))
+    standard = [folder for folder in sys.path if folder and folder != own]
+    sys.path[:] = list(dict.fromkeys(tenant_folders(configuration) + standard + [configuration["libraries"]]))
+    for name in OWN_MODULES:  # a function may have a module of the same name
+        sys.modules.pop(name, None)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()  # imported before the fork, it would draw the same numbers in every instance
+    if start["memory_bytes"]:
+        confine.limit_memory(start["memory_bytes"])
+    _set_up_logging()
+
+
+class _Formatter(logging.Formatter):
+    converter = time.gmtime
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def format(self, record):
+        record.request_id = current.request_id
+        return super().format(record)
+
+
+def _set_up_logging():
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Formatter("%(asctime)s %(request_id)s [%(levelname)s] %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+
+
+def error_body(error, kind=None):
+    """{errorMessage, errorType, stackTrace: [[file, line, function, code], ...]}, without our own frames."""
+    own = os.path.dirname(os.path.abspath(__file__))
+    stack = [[frame.filename, frame.lineno, frame.name, frame.line or ""]
+             for frame in traceback.extract_tb(error.__traceback__)
+             if not frame.filename.startswith((own, "<frozen importlib"))]
+    return json.dumps({"errorMessage": str(error), "errorType": kind or type(error).__name__, "stackTrace": stack}).encode()
+
+
+def result_bytes(result):
+    if isinstance(result, str):
+        return result.encode()
+    if isinstance(result, (bytes, bytearray, memoryview)):
+        return bytes(result)
+    return json.dumps(result).encode()
+
+
+class _InitFailure(Exception):
+    def __init__(self, body):
+        self.body = body
+
+
+def _resolve(name, code):
+    """The function a handler string names: "file.function", the file with '/' or '.' between folders."""
+    module_name, _, attribute = name.rpartition(".")
+    module_name = module_name.replace("/", ".")
+    loaded = sys.modules.get(module_name)
+    if loaded is not None and not (getattr(loaded, "__file__", None) or "").startswith(code):
+        del sys.modules[module_name]  # the handler's own file wins over a standard module of its name
+    try:
+        module = importlib.import_module(module_name)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001
+        raise _InitFailure(error_body(error, "ImportModuleError" if isinstance(error, ImportError) else None)) from None
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        raise _InitFailure(error_body(AttributeError(f"Handler '{attribute}' is missing on module '{module_name}'").with_traceback(None), "HandlerNotFound")) from error
+
+
+class Server:
+    def __init__(self, configuration, start, link):
+        self._configuration = configuration
+        self._link = link
+        self._send_lock = threading.Lock()
+        self._service = ServiceAbout(configuration["service"])
+        self._function = FunctionAbout(configuration["function"])
+        self._credentials_bytes = None
+        self._credentials = None
+        self._handler = None
+        self._start = start
+
+    def initialize(self):
+        """Imports and runs the initializer; raises _InitFailure."""
+        self._set_credentials("\0".join(self._start["credentials"]).encode())
+        configuration = self._configuration
+        self._handler = _resolve(configuration["handler"], configuration["code"])
+        if configuration["initializer"]:
+            initializer = _resolve(configuration["initializer"], configuration["code"])
+            try:
+                initializer(self._context("", 0))
+            except SystemExit:
+                raise
+            except BaseException as error:  # noqa: BLE001
+                raise _InitFailure(error_body(error)) from None
+
+    def _set_credentials(self, triple):
+        self._credentials_bytes = triple
+        key, secret, token = triple.decode().split("\0")
+        self._credentials = Credentials(key, secret, token)
+        os.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"] = key
+        os.environ["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = secret
+        os.environ["ALIBABA_CLOUD_SECURITY_TOKEN"] = token
+
+    def _context(self, request_id, retries):
+        configuration = self._configuration
+        return Context(request_id, self._credentials, self._function, self._service, configuration["region"], configuration["account"], retries)
+
+    def call(self, retries, number, meta, payload):
+        request_id, triple, http = meta.split(b"\1")
+        if triple != self._credentials_bytes:
+            self._set_credentials(triple)
+        current.request_id = request_id.decode()
+        context = self._context(current.request_id, retries)
+        status, answer_meta = frames.OK, b""
+        began = time.perf_counter_ns()
+        try:
+            if http:
+                answer_meta, body = wsgi.run(self._handler, json.loads(http), payload, context)
+            else:
+                body = result_bytes(self._handler(payload, context))
+        except SystemExit as leaving:
+            _leave(leaving.code)
+        except BaseException as error:  # noqa: BLE001  the caller's answer is the error, whatever it is
+            status, body = frames.HANDLED_ERROR, error_body(error)
+        took_us = (time.perf_counter_ns() - began) // 1000
+        with self._send_lock:
+            self._link.send(frames.REPLY, number, status, took_us, answer_meta, body)
+
+    def run(self):
+        if self._configuration["concurrency"] > 1:
+            return self._run_threads()
+        while frame := self._link.receive():
+            self.call(*frame[1:])
+
+    def _run_threads(self):
+        from concurrent.futures import ThreadPoolExecutor
+        pool = ThreadPoolExecutor(self._configuration["concurrency"])
+        while frame := self._link.receive():
+            pool.submit(self.call, *frame[1:])
+
+
+def _leave(code):
+    """sys.exit() in a handler ends the process, as it does in a script; the platform answers for it."""
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+def serve(configuration):
+    link = frames.Link(socket.socket(fileno=FRAMES_FD))
+    frame = link.receive()
+    if frame is None:
+        return
+    start = json.loads(frame[4])
+    began = time.perf_counter_ns()
+    _set_up_process(configuration, start)
+    server = Server(configuration, start, link)
+    try:
+        server.initialize()
+    except SystemExit as leaving:
+        _leave(leaving.code)
+    except _InitFailure as failure:
+        link.send(frames.FAILED, payload=failure.body)
+        return
+    link.send(frames.READY, duration_us=(time.perf_counter_ns() - began) // 1000)
+    server.run()
+    os._exit(0)  # the server has closed the stream: the polite end
+
+
+def main():
+    with os.fdopen(CONFIGURATION_FD, "rb") as file:
+        configuration = json.load(file)
+    serve(configuration)
+
+
+if __name__ == "__main__":
+    main()

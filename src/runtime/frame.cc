@@ -1,0 +1,58 @@
+#include "runtime/frame.h"
+
+#include <bit>
+#include <cstring>
+
+namespace mayfly::runtime {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "headers are sent as they lie in memory");
+constexpr size_t kReadAhead = 16 << 10;  // usual replies arrive in one read
+
+bool acceptable(const FrameHeader& header) {
+  return header.meta_size <= kMaxMetaBytes && header.payload_size <= kMaxPayloadBytes && header.kind >= FrameKind::start && header.kind <= FrameKind::failed &&
+         header.status <= FrameStatus::handled_error;
+}
+
+}  // namespace
+
+std::string encode_frame(FrameHeader header, std::string_view meta, std::string_view payload) {
+  header.meta_size = static_cast<uint32_t>(meta.size());
+  header.payload_size = static_cast<uint32_t>(payload.size());
+  std::string out;
+  out.reserve(sizeof header + meta.size() + payload.size());
+  out.append(reinterpret_cast<const char*>(&header), sizeof header);
+  out.append(meta);
+  out.append(payload);
+  return out;
+}
+
+io::Task<std::expected<Frame, FrameReader::End>> FrameReader::next(io::Stream& stream) {
+  size_t needed = sizeof(FrameHeader);
+  Frame frame;
+  bool whole = false;
+  while (!whole) {
+    while (have_ < needed) {
+      if (buffer_.size() < needed + kReadAhead) buffer_.resize(needed + kReadAhead);
+      auto got = co_await stream.read_some({buffer_.data() + have_, buffer_.size() - have_}, io::Deadline::never());
+      if (!got || *got == 0) co_return std::unexpected(End::closed);
+      have_ += *got;
+    }
+    std::memcpy(&frame.header, buffer_.data(), sizeof frame.header);
+    if (!acceptable(frame.header)) co_return std::unexpected(End::malformed);
+    size_t size = sizeof(FrameHeader) + frame.header.meta_size + frame.header.payload_size;
+    whole = have_ >= size;
+    needed = size;
+  }
+  frame.meta = buffer_.substr(sizeof(FrameHeader), frame.header.meta_size);
+  frame.payload = buffer_.substr(sizeof(FrameHeader) + frame.header.meta_size, frame.header.payload_size);
+  std::memmove(buffer_.data(), buffer_.data() + needed, have_ - needed);
+  have_ -= needed;
+  if (buffer_.size() > (1 << 20) && have_ < kReadAhead) {  // do not keep a large frame's memory
+    buffer_.resize(kReadAhead);
+    buffer_.shrink_to_fit();
+  }
+  co_return frame;
+}
+
+}  // namespace mayfly::runtime

@@ -1,0 +1,63 @@
+#pragma once
+// Frames: the language of the stream between the server and a worker (DESIGN 2). Each is a fixed header, then `meta_size` bytes of meta,
+// then `payload_size` bytes of payload. Numbers are little-endian. The server sends start once, then calls; the worker answers ready or
+// failed once, then one reply per call, in any order. The Python half is runtimes/python/frames.py.
+//
+//   kind    direction   meta                                            payload
+//   start   to worker   -                                               JSON {instance_id, memory_bytes, credentials: [id, secret, token]}
+//   ready   to server   -                                               -                                      duration: import and initializer
+//   call    to worker   request id \1 id \0 secret \0 token \1 http     the event, or the body of an HTTP request
+//   reply   to server   HTTP functions: JSON {status, headers}          the result, or {errorMessage, ...}     duration: the handler
+//   failed  to server   -                                               {errorMessage, errorType, stackTrace} of import or initializer
+//
+// `http` is dispatch::Invocation::http and empty for events: JSON escapes control characters, so no field can hold a separator.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "io/stream.h"
+#include "io/task.h"
+
+namespace mayfly::runtime {
+
+enum class FrameKind : uint8_t { start = 1, ready = 2, call = 3, reply = 4, failed = 5 };
+enum class FrameStatus : uint8_t { ok = 0, handled_error = 1 };
+
+struct FrameHeader {
+  uint32_t payload_size = 0;
+  uint32_t meta_size = 0;
+  FrameKind kind{};
+  FrameStatus status{};
+  uint16_t retries = 0;
+  uint32_t call = 0;  // which call a reply answers
+  uint64_t duration_us = 0;
+};
+static_assert(sizeof(FrameHeader) == 24);
+static_assert(offsetof(FrameHeader, kind) == 8 && offsetof(FrameHeader, retries) == 10 && offsetof(FrameHeader, call) == 12 && offsetof(FrameHeader, duration_us) == 16);
+
+constexpr uint32_t kMaxMetaBytes = 1 << 20;      // headers of an HTTP message, at most
+constexpr uint32_t kMaxPayloadBytes = 33 << 20;  // 32 MB events and results (aliyun-fc.md section 6) and some air
+
+struct Frame {
+  FrameHeader header;
+  std::string meta, payload;
+};
+
+// Sizes in the header are set from `meta` and `payload`.
+std::string encode_frame(FrameHeader header, std::string_view meta, std::string_view payload);
+
+// Cuts frames out of a stream.
+class FrameReader {
+ public:
+  enum class End { closed, malformed };  // malformed: beyond a limit or no such kind; the far end is not to be trusted any more
+  // The next frame, or why there is none.
+  io::Task<std::expected<Frame, End>> next(io::Stream& stream);
+
+ private:
+  std::string buffer_;
+  size_t have_ = 0;  // bytes of buffer_ that were received
+};
+
+}  // namespace mayfly::runtime

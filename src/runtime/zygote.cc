@@ -1,0 +1,129 @@
+#include "runtime/zygote.h"
+
+#include <signal.h>
+
+#include <cstring>
+
+
+namespace mayfly::runtime {
+namespace {
+
+constexpr size_t kMaxMessageBytes = 64;
+constexpr int64_t kEndGraceUs = 5 * kMicrosPerSecond;  // SIGKILL of a namespace takes milliseconds; a machine that swaps takes longer
+
+uint32_t number_at(const std::string& bytes, size_t at) {
+  uint32_t out = 0;
+  if (bytes.size() >= at + sizeof out) std::memcpy(&out, bytes.data() + at, sizeof out);
+  return out;
+}
+
+}  // namespace
+
+io::Task<Expected<void, StartError>> Zygote::configure(std::string configuration, io::Deadline deadline) {
+  if (!sys::send_message(sandbox_->control(), configuration)) co_return fail(StartError::sandbox, "the interpreter ended before it was configured");
+  auto waited = co_await ready_.wait(deadline);
+  if (waited == io::Wait::timed_out) co_return fail(StartError::timed_out, "the interpreter was not ready in time");
+  if (!alive_) co_return fail(StartError::sandbox, "the interpreter ended while it started", "its own words are on the server's standard error");
+  co_return Expected<void, StartError>{};
+}
+
+uint32_t Zygote::ask_fork() {
+  uint32_t token = next_token_++;
+  auto fork = std::make_shared<Fork>(shard_);
+  forks_[token] = fork;
+  ++living_;
+  std::string request = "F";
+  request.append(reinterpret_cast<const char*>(&token), sizeof token);
+  if (!alive_ || !sys::send_message(sandbox_->control(), request)) fork->process.set({});
+  return token;
+}
+
+io::Task<Expected<Forked, StartError>> Zygote::forked(uint32_t token, io::Deadline deadline) {
+  auto fork = forks_.at(token);
+  auto process = co_await fork->process.wait(deadline);
+  if (process && process->frames) co_return std::move(*process);
+  forks_.erase(token);
+  if (!process) co_return fail(StartError::timed_out, "the interpreter did not fork an instance in time");
+  one_less();
+  co_return fail(StartError::sandbox, "the interpreter this instance would be forked from has ended");
+}
+
+io::Task<std::optional<int>> Zygote::exit_of(uint32_t token, io::Deadline deadline) {
+  auto fork = forks_.at(token);
+  auto status = co_await fork->exit.wait(deadline);
+  forks_.erase(token);
+  co_return status;
+}
+
+void Zygote::one_less() {
+  --living_;
+  if (retired_ && living_ == 0) close();
+}
+
+void Zygote::retire() {
+  retired_ = true;
+  if (living_ == 0) close();
+}
+
+void Zygote::take(sys::Message message) {
+  if (message.bytes.empty()) return;
+  uint32_t token = number_at(message.bytes, 1);
+  auto found = forks_.find(token);
+  switch (message.bytes[0]) {
+    case 'R':
+      ready_.set();
+      break;
+    case 'f':
+      if (message.fds.size() != 3 || !message.sender) break;
+      if (found == forks_.end()) {  // nobody waits any more: it must not live on
+        sys::kill(message.fds[2], SIGKILL);
+        break;
+      }
+      sys::set_nonblocking(message.fds[1].get());
+      found->second->process.set({std::move(message.fds[0]), std::move(message.fds[1]), std::move(message.fds[2]), *message.sender, token});
+      break;
+    case 'x':
+      if (found != forks_.end()) found->second->exit.set(static_cast<int>(number_at(message.bytes, 5)));
+      one_less();
+      break;
+    default:
+      break;
+  }
+}
+
+// It has ended, and with it all it forked: whoever waits is told.
+void Zygote::lost() {
+  alive_ = false;
+  ready_.set();
+  for (auto& [token, fork] : forks_) {
+    fork->process.set({});
+    fork->exit.set(SIGKILL);
+  }
+}
+
+io::Task<void> Zygote::read_messages(std::shared_ptr<Zygote> self) {
+  bool open = true;
+  while (open) {
+    sys::Message message;
+    switch (sys::receive_message(self->sandbox_->control(), kMaxMessageBytes, message)) {
+      case sys::Received::message:
+        self->take(std::move(message));
+        continue;
+      case sys::Received::closed:
+        open = false;
+        continue;
+      case sys::Received::nothing:
+        break;
+    }
+    if (!co_await self->shard_.wait_readable(self->sandbox_->control(), io::Deadline::never())) open = false;
+  }
+  self->sandbox_->kill();
+  (void)co_await self->shard_.wait_readable(self->sandbox_->process().pidfd.get(), io::Deadline::after_us(self->shard_, kEndGraceUs));
+  self->lost();
+}
+
+void Zygote::close() {
+  if (alive_) sandbox_->kill();  // its end of the control socket closes, which wakes read_messages
+}
+
+}  // namespace mayfly::runtime

@@ -1,0 +1,67 @@
+#pragma once
+// Zygote: one sandbox per function revision, in which an interpreter has imported what the function needs and forks workers on request
+// (DESIGN 4.8; inside it runs runtimes/python/zygote.py, which documents the messages). Shared, on one shard, by the factory, by its own
+// reader task, and by the instances forked from it: an instance may outlive the factory's interest in the revision, and the sandbox must
+// stand until the last of them has gone.
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "io/shard.h"
+#include "io/sync.h"
+#include "runtime/instance.h"
+#include "sandbox/launch.h"
+#include "sys/unix_socket.h"
+
+namespace mayfly::runtime {
+
+// A process forked from a zygote.
+struct Forked {
+  sys::Fd frames;  // our end of its frame stream
+  sys::Fd output;  // what it and its children write to stdout and stderr; non-blocking
+  sys::Fd pidfd;
+  pid_t pid = -1;  // in our pid namespace
+  uint32_t token = 0;
+};
+
+class Zygote {
+ public:
+  Zygote(io::Shard& shard, std::unique_ptr<sandbox::Sandbox> sandbox) : shard_(shard), sandbox_(std::move(sandbox)), ready_(shard) {}
+
+  bool alive() const { return alive_; }
+  sandbox::Sandbox& sandbox() { return *sandbox_; }
+  // Sends the configuration and waits until it can fork.
+  io::Task<Expected<void, StartError>> configure(std::string configuration, io::Deadline deadline);
+  // Asks for a fork and returns its token at once; forked() waits for it. Together they let the caller prepare meanwhile.
+  uint32_t ask_fork();
+  io::Task<Expected<Forked, StartError>> forked(uint32_t token, io::Deadline deadline);
+  // The wait status of a fork that has ended; nullopt if that is not known by the deadline. Asked once per fork.
+  io::Task<std::optional<int>> exit_of(uint32_t token, io::Deadline deadline);
+  void retire();  // nothing more will be forked: it ends when the last of its forks has
+  void close();   // kills it and all it forked; read_messages then ends
+
+  // Receives its messages until it ends; the owner spawns this once.
+  static io::Task<void> read_messages(std::shared_ptr<Zygote> self);
+
+ private:
+  void take(sys::Message message);
+  void lost();
+  void one_less();
+
+  io::Shard& shard_;
+  std::unique_ptr<sandbox::Sandbox> sandbox_;
+  bool alive_ = true;
+  uint32_t next_token_ = 1;
+  io::Signal ready_;
+  struct Fork {
+    explicit Fork(io::Loop& loop) : process(loop), exit(loop) {}
+    io::OneShot<Forked> process;
+    io::OneShot<int> exit;
+  };
+  std::map<uint32_t, std::shared_ptr<Fork>> forks_;  // until somebody has been told of their end; shared with who waits
+  size_t living_ = 0;                                // forks that have not ended
+  bool retired_ = false;
+};
+
+}  // namespace mayfly::runtime

@@ -1,0 +1,14 @@
+#include <sched.h>
+#include <unistd.h>
+
+#include "sandbox/steps.h"
+#include "sys/fault.h"
+
+namespace mayfly::sandbox {
+
+void enter_uts_and_ipc_namespaces(const std::string& hostname) {
+  sys::check(::unshare(CLONE_NEWUTS | CLONE_NEWIPC), "unshare", "uts and ipc namespaces");
+  sys::check(::sethostname(hostname.data(), hostname.size()), "sethostname", hostname);
+}
+
+}  // namespace mayfly::sandbox

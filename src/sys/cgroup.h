@@ -1,0 +1,57 @@
+#pragma once
+// Control groups of both generations behind one small class. Where a machine mounts the old one (v1) there is one tree per controller and
+// a group is a folder in each; on the new one (v2) it is a single folder. What Mayfly uses is the same: a memory limit, a limit of
+// processes, the peak, how often the memory limit killed, and who is inside.
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "sys/fd.h"
+
+namespace mayfly::sys {
+
+struct CgroupLimits {
+  uint64_t memory_bytes = 0;  // 0: none
+  uint64_t processes = 0;     // threads count; 0: none
+};
+
+// Where groups may be made: our own group's folder, found from /proc/self/cgroup, for each controller we use.
+class CgroupRoot {
+ public:
+  // Nothing when no controller's folder can be written (an ordinary user without delegation); `why` says which and the error.
+  static std::optional<CgroupRoot> find(std::string& why);
+
+  bool unified() const { return unified_; }
+  const std::map<std::string, std::string>& folders() const { return folders_; }  // controller ("memory", "pids", or "" on v2) -> folder
+
+ private:
+  bool unified_ = false;
+  std::map<std::string, std::string> folders_;
+};
+
+// One group. Destroying the object leaves the group in place: remove() is explicit because it can be refused.
+class Cgroup {
+ public:
+  // Makes `name` (may hold '/', parents must exist) under `root`, with its limits.
+  Cgroup(const CgroupRoot& root, const std::string& name, CgroupLimits limits);
+
+  void add(pid_t pid);               // moves a process in
+  uint64_t peak_bytes() const;       // most memory ever charged, 0 if the kernel does not tell
+  uint64_t memory_kills() const;     // processes the memory limit killed
+  bool remove();                     // false while a process is still inside; absent is fine
+
+ private:
+  bool unified_;
+  std::map<std::string, std::string> folders_;
+  Fd peak_;
+};
+
+// Removes the groups `prefix<pid>` under `root` of processes that no longer exist, with what is in them: what a server that was killed
+// left. Returns how many.
+int remove_stale_cgroups(const CgroupRoot& root, const std::string& prefix);
+
+}  // namespace mayfly::sys

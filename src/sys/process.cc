@@ -1,0 +1,66 @@
+#include "sys/process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+
+#include "sys/fault.h"
+
+namespace mayfly::sys {
+namespace {
+
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (const auto& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
+void check_spawn(int error, const std::string& path) {
+  if (error != 0) throw Fault("posix_spawn", path, error);
+}
+
+}  // namespace
+
+Child spawn(const Spawn& what) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  // dup2 onto itself clears close-on-exec as well (POSIX 2024, glibc 2.29).
+  if (what.inherited_fd >= 0) ::posix_spawn_file_actions_adddup2(&actions, what.inherited_fd, kInheritedFd);
+  sigset_t none, all;
+  ::sigemptyset(&none);
+  ::sigfillset(&all);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setsigdefault(&attributes, &all);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  Child child;
+  int error = ::posix_spawn(&child.pid, what.path.c_str(), &actions, &attributes, pointers(what.arguments).data(), pointers(what.environment).data());
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::posix_spawnattr_destroy(&attributes);
+  check_spawn(error, what.path);
+  child.pidfd = open_pidfd(child.pid);
+  return child;
+}
+
+Fd open_pidfd(pid_t pid) { return Fd(static_cast<int>(check(::syscall(SYS_pidfd_open, pid, 0), "pidfd_open", std::to_string(pid)))); }
+
+void kill(const Fd& pidfd, int signal) {
+  if (::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) < 0 && errno != ESRCH) throw Fault("pidfd_send_signal", "", errno);
+}
+
+int wait_status(const Child& child) {
+  int status = 0;
+  while (::waitpid(child.pid, &status, 0) < 0) {
+    if (errno != EINTR) throw Fault("waitpid", std::to_string(child.pid), errno);
+  }
+  return status;
+}
+
+}  // namespace mayfly::sys

@@ -1,0 +1,33 @@
+#pragma once
+// Processes by the call. A child is started with vfork semantics and exec at once: the server is multithreaded and large, so it never
+// runs code of its own between fork and exec. Processes are then named by pidfd, which cannot be mistaken for a later process that was
+// given the same number.
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "sys/fd.h"
+
+namespace mayfly::sys {
+
+struct Spawn {
+  std::string path;                      // absolute
+  std::vector<std::string> arguments;    // with argv[0]
+  std::vector<std::string> environment;  // "NAME=value"; nothing is inherited
+  int inherited_fd = -1;                 // given to the child as descriptor 3; its 0 is /dev/null, 1 and 2 are ours
+};
+struct Child {
+  pid_t pid = -1;
+  Fd pidfd;  // readable once the process has ended
+};
+Child spawn(const Spawn& what);
+
+constexpr int kInheritedFd = 3;
+
+Fd open_pidfd(pid_t pid);
+void kill(const Fd& pidfd, int signal);  // a process that has already ended is fine
+int wait_status(const Child& child);     // reaps our own child, blocking; wait status
+
+}  // namespace mayfly::sys
