@@ -4,10 +4,10 @@
 // Matching: `*` any text, `?` one character; actions compare without case; a resource's region and account, when the document leaves them
 // empty or "*", match every request. Deny beats Allow; nothing said is no.
 //
-// Conditions: StringEquals, StringNotEquals, StringLike, StringNotLike, StringEqualsIgnoreCase, IpAddress, NotIpAddress over the keys in
-// Access::context. Fail-safe: a condition that cannot be judged (unknown operator, malformed address) makes an Allow not match and a Deny match.
+// Conditions: StringEquals, StringNotEquals, StringEqualsIgnoreCase, StringLike, StringNotLike, IpAddress, NotIpAddress over the keys in
+// Access::context. A key the request does not have fails a positive operator. What cannot be judged (unknown operator, malformed address,
+// a negative operator on an absent key) is read the safe way: an Allow does not match, a Deny does.
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,8 +18,8 @@
 
 namespace mayfly::auth {
 
-constexpr size_t kMaxPolicyBytes = 6 * 1024;   // the vendor's limit of a custom policy document
-constexpr size_t kMaxStatements = 200;         // bounds one evaluation; 6 KiB cannot hold more useful ones
+constexpr size_t kMaxPolicyBytes = 16 * 1024;  // the vendor's limit of a bucket policy; of a custom policy it is 6 KiB
+constexpr size_t kMaxStatements = 200;         // bounds one evaluation; 16 KiB cannot hold more useful ones
 
 enum class Effect { allow, deny };
 enum class Verdict { allowed, denied, silent };
@@ -47,7 +47,7 @@ struct PolicyDocument {
 // NeedsResource::no for trust policies, which have principals instead.
 enum class NeedsResource { yes, no };
 Expected<PolicyDocument, PolicyError> parse_policy(std::string_view text, NeedsResource needs = NeedsResource::yes);
-Expected<PolicyDocument, PolicyError> parse_policy(const json::value& document, NeedsResource needs = NeedsResource::yes);
+Expected<PolicyDocument, PolicyError> policy_from_json(const json::value& document, NeedsResource needs = NeedsResource::yes);
 
 // What one document says; `silent` when no statement matches. Principals are the caller's to judge: see statement_matches.
 Verdict evaluate(const PolicyDocument& document, const Access& access);

@@ -3,11 +3,14 @@
 // "may this role do that". A mutation is made from the snapshot's revision, commits with the expectation that the stored revision is
 // still that one, and then publishes the next snapshot: two writers cannot both win, the loser reloads and tries again.
 //
-// Store layout: ("ram","revision") -> count; ("ram","role",name) -> JSON; ("ram","policy",name) -> JSON.
+// Names keep the case they were given and compare without it, as the vendor's ARNs are in lower case.
+// Store layout: ("ram","revision") -> count; ("ram","role",lower name) -> JSON; ("ram","policy",lower name) -> JSON.
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +40,8 @@ constexpr size_t kMaxRoles = 5'000;         // bounds the snapshot; hundreds of 
 constexpr size_t kMaxPolicies = 5'000;      // likewise
 constexpr size_t kMaxPolicyVersions = 5;    // the vendor's; `fun` makes room below it
 constexpr size_t kMaxAttached = 50;         // policies on one role
+constexpr size_t kMaxNameBytes = 128;       // of a role or policy
+constexpr int kMaxTries = 16;               // of a mutation that keeps losing to others
 
 enum class PolicyKind { system, custom };
 
@@ -115,8 +120,9 @@ class Roles final : public Authorizer {
  private:
   struct Snapshot;
   struct Edit;
-  template <class T, class Change>
-  io::Task<Expected<T, RoleError>> change(io::Loop& loop, Change change);
+  // Judges and writes down one mutation on a snapshot; may run several times.
+  using Change = std::function<Expected<void, RoleError>(Edit& edit)>;
+  io::Task<Expected<void, RoleError>> apply(io::Loop& loop, Change change);
   io::Task<std::shared_ptr<const Snapshot>> read_store(io::Loop& loop);
   void publish(std::shared_ptr<const Snapshot> next);
 
