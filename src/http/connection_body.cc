@@ -62,8 +62,8 @@ io::Task<std::expected<std::optional<std::string>, BodyError>> Connection::read_
 
 // The handler has answered without reading all: a little is swallowed to keep the connection.
 io::Task<Connection::Next> Connection::discard_body() {
+  if (expects_continue_) co_return Next::linger;  // nobody asked for the body: it may never come
   size_t discarded = 0;
-  expects_continue_ = false;
   while (true) {
     auto piece = co_await read_body();
     if (!piece) co_return Next::linger;

@@ -63,17 +63,27 @@ class Server final : public HttpServer {
     doors_.erase(door);
   }
 
-  io::Task<void> converse(std::unique_ptr<io::Stream> stream, std::string scheme, std::string door) {
-    ++count_;
-    if (scheme == "https") stream = co_await tls_->accept(std::move(stream), io::Deadline::after_us(shared_.loop, kHandshakeUs));
-    if (stream != nullptr) {
-      Connection connection(shared_, std::move(stream), std::move(scheme), std::move(door));
-      open_.insert(&connection);
-      co_await connection.run();
-      open_.erase(&connection);
+  // Counts a connection for as long as it lives, however it ends.
+  struct Seat {
+    Server& server;
+    Connection* connection = nullptr;
+    explicit Seat(Server& server) : server(server) { ++server.count_; }
+    Seat(const Seat&) = delete;
+    ~Seat() {
+      server.open_.erase(connection);
+      --server.count_;
+      if (server.shared_.draining) server.ended_.set();
     }
-    --count_;
-    if (shared_.draining) ended_.set();
+  };
+
+  io::Task<void> converse(std::unique_ptr<io::Stream> stream, std::string scheme, std::string door) {
+    Seat seat(*this);
+    if (scheme == "https") stream = co_await tls_->accept(std::move(stream), io::Deadline::after_us(shared_.loop, kHandshakeUs));
+    if (stream == nullptr) co_return;
+    Connection connection(shared_, std::move(stream), std::move(scheme), std::move(door));
+    seat.connection = &connection;
+    open_.insert(&connection);
+    co_await connection.run();
   }
 
   io::Task<void> turn_away(std::unique_ptr<io::Stream> stream) {

@@ -317,6 +317,55 @@ TEST(HttpServer, EndsTheConnectionWhenAStreamIsNotAsLongAsDeclared) {
   EXPECT_TRUE(body_of(live.talk("GET / HTTP/1.1\r\nHost: h\r\n\r\n")).ends_with("1\r\n9\r\n0\r\n\r\n"));
 }
 
+class Broken final : public Body {
+ public:
+  io::Task<std::expected<std::optional<std::string>, BodyError>> next() override {
+    if (std::exchange(begun_, true)) throw std::runtime_error("the disk is gone");
+    co_return "some";
+  }
+  std::optional<uint64_t> declared_size() const override { return std::nullopt; }
+
+ private:
+  bool begun_ = false;
+};
+io::Task<Response> breaks(Request request) { co_return Response{.stream = std::make_unique<Broken>()}; }
+
+TEST(HttpServer, SurvivesAStreamThatThrowsAndLeavesItsAnswerVisiblyUnfinished) {
+  LiveServer live(breaks);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(body_of(live.talk("GET / HTTP/1.1\r\nHost: h\r\n\r\n")), "4\r\nsome\r\n");
+  live.stop();
+  EXPECT_EQ(live.server().connections(), 0u);
+}
+
+TEST(HttpServer, TakesTextOfAnyLanguageInTargetsAndValues) {
+  LiveServer live(report);
+  EXPECT_EQ(body_of(live.talk("GET /照片?k=猫 HTTP/1.1\r\nHost: h\r\nX-Meta: 蜉蝣\r\n\r\n")), "GET host=h path=/照片 query=k=猫 body=");
+}
+
+// Keeps the body of the first request and reads it during the second.
+struct Keeper {
+  std::unique_ptr<Body> kept;
+  io::Task<Response> handle(Request request) {
+    if (!kept) {
+      kept = std::move(request.body);
+      co_return text(200, "kept");
+    }
+    auto late = co_await kept->next();
+    kept.reset();
+    co_return text(200, !late && late.error() == BodyError::disconnected ? "gone" : "alive");
+  }
+};
+
+TEST(HttpServer, CutsABodyThatOutlivesItsRequest) {
+  Keeper keeper;
+  LiveServer live([&keeper](Request request) { return keeper.handle(std::move(request)); });
+  Wire wire(live.port());
+  wire.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+  EXPECT_EQ(body_of(wire.read_response()), "kept");
+  wire.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\ndef");
+  EXPECT_EQ(body_of(wire.read_response()), "gone");
+}
+
 TEST(HttpServer, RefusesAChunkedBodyBeyondTheLimit) {
   LiveServer live(report, {.body_bytes = 10});
   EXPECT_EQ(status_of(live.talk("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n")), "HTTP/1.1 413");

@@ -40,6 +40,20 @@ io::Task<Response> play(io::Loop& loop, Request request) {
   co_return Response{.body = "done"};
 }
 
+// Pieces without end, counted.
+class Endless final : public Body {
+ public:
+  explicit Endless(size_t& produced) : produced_(produced) {}
+  io::Task<std::expected<std::optional<std::string>, BodyError>> next() override {
+    ++produced_;
+    co_return std::string(10'000, 'x');
+  }
+  std::optional<uint64_t> declared_size() const override { return std::nullopt; }
+
+ private:
+  size_t& produced_;
+};
+
 struct Playground {
   io::SimLoop loop;
   ServerLimits limits{.header_timeout_us = 20 * kSecond, .idle_timeout_us = 75 * kSecond, .body_timeout_us = 60 * kSecond};
@@ -101,6 +115,38 @@ TEST(HttpServerTime, CutsAClientThatStopsReading) {
   EXPECT_EQ(play.server->connections(), 1u);
   play.loop.run_for(2 * kSecond);
   EXPECT_EQ(play.server->connections(), 0u);
+}
+
+io::Task<Response> endless(size_t& produced) { co_return Response{.stream = std::make_unique<Endless>(produced)}; }
+
+TEST(HttpServerTime, PullsNoMoreFromAStreamThanTheClientTakes) {
+  io::SimLoop loop;
+  size_t produced = 0;
+  auto server = make_http_server(loop, [&](Request) { return endless(produced); }, {});
+  auto listener = std::make_unique<MemoryListener>(loop);
+  auto client = listener->connect(50'000);
+  server->serve(std::move(listener), "http", "");
+  loop.wait(write(*client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+  loop.run_for(10 * kSecond);
+  EXPECT_EQ(produced, 5u);  // four fill the connection, the fifth waits
+  char buffer[20'000];
+  for (size_t got = 0; got < 20'000;) got += *loop.wait(client->read_some({buffer, 20'000 - got}, io::Deadline::never()));
+  loop.run_for(10 * kSecond);
+  EXPECT_EQ(produced, 7u);
+  client->close();
+  loop.wait(server->drain(io::Deadline::after_us(loop, kSecond)));
+  EXPECT_EQ(produced, 7u);
+}
+
+TEST(HttpServerTime, TakesNoMoreOfABodyThanTheHandlerReads) {
+  Playground play;
+  auto client = play.listener->connect(10'000);
+  io::TaskGroup writing(play.loop);
+  writing.spawn(write(*client, "PUT /wait HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + std::string(100'000, 'x')));
+  play.loop.run_for(10 * kSecond);
+  EXPECT_EQ(writing.running(), 1u);  // still blocked: the handler does not read
+  EXPECT_TRUE(play.loop.wait(read_some(*client)).ends_with("done"));
+  play.loop.wait(writing.drain());  // then the rest is swallowed
 }
 
 TEST(HttpServerTime, DrainLetsRequestsFinishAndClosesIdleConnectionsAtOnce) {

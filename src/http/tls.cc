@@ -44,6 +44,7 @@ class TlsStream final : public io::Stream {
       ERR_clear_error();
       if (BIO_ctrl_pending(out_) > 0) {  // a key update's answer, or the goodbye of shutdown_write()
         if (auto flushed = co_await flush(deadline); !flushed) co_return std::unexpected(flushed.error());
+        if (ending_) raw_->shutdown_write();
       }
       if (result == 1) co_return got;
       if (reason == SSL_ERROR_ZERO_RETURN) co_return size_t{0};
@@ -69,6 +70,7 @@ class TlsStream final : public io::Stream {
 
   // Leaves the goodbye in the output; the next read sends it.
   void shutdown_write() override {
+    ending_ = true;
     SSL_shutdown(ssl_.get());
     ERR_clear_error();
   }
@@ -107,6 +109,7 @@ class TlsStream final : public io::Stream {
   BIO* out_;
   std::string buffer_;
   bool flushing_ = false;
+  bool ending_ = false;
 };
 
 // ALPN: HTTP/1.1 or nothing.
