@@ -40,11 +40,12 @@ io::Task<void> produce(Cycle& cycle, int producer, int count, std::string payloa
 
 void EnqueueDeliverAcknowledge(benchmark::State& state) {
   store::TestFolder folder;
+  std::vector<std::unique_ptr<io::Shard>> shards;  // outlive the store
   auto store = store::make_committer(store::open_sqlite_engine(folder / "kv"));
   std::string payload(static_cast<size_t>(state.range(0)), 'x');
   constexpr int kEach = kMessages / kProducers;
   for (auto _ : state) {
-    io::Shard shard(0);
+    io::Shard& shard = *shards.emplace_back(std::make_unique<io::Shard>(0));
     io::TaskGroup group(shard), last(shard);
     Cycle cycle{.shard = shard, .store = *store, .left = kEach * kProducers};
     cycle.queue = make_work_queue(shard, *store, {.name = "bench"}, [&](Message message) { return consume(cycle, last, std::move(message)); });
@@ -70,9 +71,9 @@ void DrainBacklog(benchmark::State& state) {
       for (int row = 0; row < 1'000; ++row, ++at) add(batch, {.queue = "bench", .due_us = at, .id = std::to_string(at), .payload = std::string(512, 'x')});
       engine->apply(std::span(&batch, 1));
     }
+    io::Shard shard(0);
     auto store = store::make_committer(std::move(engine));
     state.ResumeTiming();
-    io::Shard shard(0);
     io::TaskGroup last(shard);
     Cycle cycle{.shard = shard, .store = *store, .left = static_cast<int>(backlog)};
     cycle.queue = make_work_queue(shard, *store, {.name = "bench"}, [&](Message message) { return consume(cycle, last, std::move(message)); });

@@ -296,8 +296,8 @@ io::Task<void> stop_when_all_seen(Counting& counting, WorkQueue& queue, size_t c
 
 TEST(WorkQueueThreads, AWakeFromAnotherThreadNeverGetsLost) {
   constexpr int kMessages = 2'000;
-  auto store = store::make_committer(store::make_memory_engine());
   io::Shard owner(0), producer(1);
+  auto store = store::make_committer(store::make_memory_engine());
   Counting counting{owner, *store};
   auto queue = make_work_queue(owner, *store, {.name = "work"}, [&](Message message) { return count(counting, std::move(message)); });
   io::TaskGroup owner_group(owner), producer_group(producer);

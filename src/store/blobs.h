@@ -48,7 +48,7 @@ class Blobs {
   virtual uint64_t free_bytes() = 0;
 };
 
-// File work runs on a small pool of threads so that no shard blocks on the disk.
+// File work runs on a small pool of threads so that no shard blocks on the disk. The loops of its callers must outlive it.
 std::unique_ptr<Blobs> make_file_blobs(Disk& disk, Rng& rng, unsigned threads);
 // File work runs inline on the calling loop; for simulation.
 std::unique_ptr<Blobs> make_inline_blobs(Disk& disk, Rng& rng);

@@ -215,8 +215,8 @@ io::Task<void> drain_and_stop(io::Shard& shard, io::TaskGroup& group) {
 
 TEST_F(BlobsTest, ManyBlobsAtOnceOverThePoolOfThreads) {
   SystemRng rng;
-  auto blobs = make_file_blobs(*disk_, rng, 3);
   io::Shard shard(0);
+  auto blobs = make_file_blobs(*disk_, rng, 3);
   io::TaskGroup group(shard), last(shard);
   int good = 0;
   shard.post([&] {

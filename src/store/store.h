@@ -30,7 +30,8 @@ class Store {
 // Every entry of a range, page by page; for start-up recovery and small sets.
 io::Task<std::vector<Entry>> scan_all(Store& store, io::Loop& loop, std::string first, std::string last);
 
-// Production: a thread around the engine. The destructor finishes what is queued and joins.
+// Production: a thread around the engine. The destructor finishes what is queued and joins; the loops of its callers must outlive it,
+// since the thread may still be leaving their post() when the caller goes on.
 std::unique_ptr<Store> make_committer(std::unique_ptr<Engine> engine);
 // Tests and simulation: runs the engine on the calling loop; each call completes through a post, so interleavings are explored.
 std::unique_ptr<Store> make_inline_store(Engine& engine);

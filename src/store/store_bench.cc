@@ -26,12 +26,13 @@ io::Task<void> drain_and_stop(io::Shard& shard, io::TaskGroup& group) {
 
 void DurablePuts(benchmark::State& state) {
   TestFolder folder;
+  std::vector<std::unique_ptr<io::Shard>> shards;  // outlive the store
   auto store = make_committer(open_sqlite_engine(folder / "kv"));
   int callers = static_cast<int>(state.range(0));
   std::string body(static_cast<size_t>(state.range(1)), 'x');
   int64_t next = 0;
   for (auto _ : state) {
-    io::Shard shard(0);
+    io::Shard& shard = *shards.emplace_back(std::make_unique<io::Shard>(0));
     io::TaskGroup group(shard), last(shard);
     shard.post([&] {
       for (int caller = 0; caller < callers; ++caller) group.spawn(put_many(*store, shard, caller, kPuts / callers, body, next));

@@ -36,28 +36,38 @@ io::Task<void> drain_and_stop(io::Shard& shard, io::TaskGroup& group) {
   shard.stop();
 }
 
-// Runs `spawn(shard, group)` on `count` shards at once, until each group is empty.
-void on_shards(unsigned count, const std::function<void(io::Shard&, io::TaskGroup&)>& spawn) {
-  std::vector<std::jthread> threads;
-  for (unsigned index = 0; index < count; ++index) {
-    threads.emplace_back([&spawn, index] {
-      io::Shard shard(index);
-      io::TaskGroup group(shard), last(shard);
-      shard.post([&] {
-        spawn(shard, group);
-        last.spawn(drain_and_stop(shard, group));
-      });
-      shard.run();
-    });
+// Shards that outlive the store, as they must.
+class Shards {
+ public:
+  explicit Shards(unsigned count) {
+    for (unsigned index = 0; index < count; ++index) shards_.push_back(std::make_unique<io::Shard>(index));
   }
-}
+  // Runs `spawn(shard, group)` on all of them at once, until each group is empty.
+  void run(const std::function<void(io::Shard&, io::TaskGroup&)>& spawn) {
+    std::vector<std::jthread> threads;
+    for (auto& shard : shards_) threads.emplace_back([&] { run_one(*shard, spawn); });
+  }
+
+ private:
+  static void run_one(io::Shard& shard, const std::function<void(io::Shard&, io::TaskGroup&)>& spawn) {
+    io::TaskGroup group(shard), last(shard);
+    shard.post([&] {
+      spawn(shard, group);
+      last.spawn(drain_and_stop(shard, group));
+    });
+    shard.run();
+  }
+
+  std::vector<std::unique_ptr<io::Shard>> shards_;
+};
 
 TEST(Committer, EveryCallerOnEveryLoopGetsItsOwnAnswer) {
   TestFolder folder;
+  Shards shards(3);
   {
     auto store = make_committer(open_sqlite_engine(folder / "kv"));
     std::atomic<int> total = 0;
-    on_shards(3, [&](io::Shard& shard, io::TaskGroup& group) {
+    shards.run([&](io::Shard& shard, io::TaskGroup& group) {
       for (int at = 0; at < 100; ++at) group.spawn(increment(*store, shard, "counter-" + std::to_string(at % 10)));
       total += 100;
     });
@@ -91,9 +101,10 @@ TEST(Committer, BatchesThatWaitTogetherShareOneDurableUnitOfBoundedSize) {
   std::atomic<int> units = 0, largest = 0;
   int done = 0;
   constexpr int kCallers = 5'000;
+  Shards shards(1);
   {
     auto store = make_committer(std::make_unique<CountingEngine>(units, largest));
-    on_shards(1, [&](io::Shard& shard, io::TaskGroup& group) {
+    shards.run([&](io::Shard& shard, io::TaskGroup& group) {
       for (int at = 0; at < kCallers; ++at) group.spawn(put_one(*store, shard, std::to_string(at), "v", done));
     });
   }
@@ -133,17 +144,19 @@ io::Task<void> expect_read_fault(Store& store, io::Loop& loop) {
 }
 
 TEST(Committer, AFaultOfAReadReachesItsCaller) {
+  Shards shards(1);
   auto store = make_committer(std::make_unique<FailingEngine>());
-  on_shards(1, [&](io::Shard& shard, io::TaskGroup& group) { group.spawn(expect_read_fault(*store, shard)); });
+  shards.run([&](io::Shard& shard, io::TaskGroup& group) { group.spawn(expect_read_fault(*store, shard)); });
 }
 
 TEST(CommitterDeathTest, AFaultOfACommitEndsTheProcessWithAMessage) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_DEATH(
       {
+        Shards shards(1);
         auto store = make_committer(std::make_unique<FailingEngine>());
         int done = 0;
-        on_shards(1, [&](io::Shard& shard, io::TaskGroup& group) { group.spawn(put_one(*store, shard, "a", "b", done)); });
+        shards.run([&](io::Shard& shard, io::TaskGroup& group) { group.spawn(put_one(*store, shard, "a", "b", done)); });
       },
       "the store cannot commit.*fdatasync");
 }
