@@ -114,10 +114,10 @@ def _set_up_logging():
 
 def error_body(error, kind=None):
     """{errorMessage, errorType, stackTrace: [[file, line, function, code], ...]}, without our own frames."""
-    own = os.path.dirname(os.path.abspath(__file__))
+    ours = (os.path.dirname(os.path.abspath(__file__)), "<frozen importlib", importlib.__file__)
     stack = [[frame.filename, frame.lineno, frame.name, frame.line or ""]
              for frame in traceback.extract_tb(error.__traceback__)
-             if not frame.filename.startswith((own, "<frozen importlib"))]
+             if not frame.filename.startswith(ours)]
     return json.dumps({"errorMessage": str(error), "errorType": kind or type(error).__name__, "stackTrace": stack}).encode()
 
 

@@ -12,7 +12,6 @@
 #include "base/result.h"
 #include "base/rng.h"
 #include "functions/model.h"
-#include "base/rng.h"
 #include "io/shard.h"
 #include "sys/fd.h"
 #include "sys/file.h"
@@ -102,7 +101,7 @@ struct RuntimeOptions {
   std::string libraries_folder;  // Python libraries every function may import (site-packages), read-only; may be absent
   std::string state_folder;      // scratch of the running server: roots, sockets
   std::string ca_certificate_pem;  // trusted inside
-  uint16_t platform_port = 0;    // the server's own port, answered inside at 127.0.0.1:<port> too
+  uint16_t platform_port = 0;      // the server's own port, answered inside at 127.0.0.1:<port> too
   std::string account, region;     // of this installation
   std::string self_path = sys::self_path();  // a binary whose main() calls sandbox::init_main for "__sandbox-init"
   bool unsafe_no_sandbox = false;  // explicit, loud opt-out for machines whose kernel lacks namespaces

@@ -1,14 +1,246 @@
+// The contract with a Python handler (aliyun-fc.md section 5), in real sandboxes.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
+#include "base/json.h"
 #include "runtime/sandbox_fixture.h"
 
 namespace mayfly::runtime {
 namespace {
 
-TEST_F(InSandbox, RunsAHandlerAndAnswersWithItsResult) {
+class PythonInstance : public InSandbox {};
+
+TEST_F(PythonInstance, RunsAHandlerAndAnswersWithItsResult) {
   Reply reply = run_once("def handler(event, context):\n    return b'hello ' + event\n", "world");
   EXPECT_EQ(reply.kind, Reply::Kind::ok) << reply.body;
   EXPECT_EQ(reply.body, "hello world");
+  EXPECT_GT(reply.memory_bytes, 0);
+}
+
+TEST_F(PythonInstance, KeepsItsStateBetweenCalls) {
+  auto instance = started(function("count = 0\ndef handler(event, context):\n    global count\n    count += 1\n    return count\n"));
+  EXPECT_EQ(call(*instance, "").body, "1");
+  EXPECT_EQ(call(*instance, "").body, "2");
+  EXPECT_TRUE(instance->alive());
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, SendsTextAndBytesRawAndAnythingElseAsJson) {
+  EXPECT_EQ(run_once("def handler(e, c):\n    return 'gr\\u00fc\\u00df'\n").body, "grüß");
+  EXPECT_EQ(run_once("def handler(e, c):\n    return b'\\x00\\xff'\n").body, std::string("\0\xff", 2));
+  EXPECT_EQ(run_once("def handler(e, c):\n    return {'keys': [1, 2], 'more': False}\n").body, R"({"keys": [1, 2], "more": false})");
+  EXPECT_EQ(run_once("def handler(e, c):\n    return None\n").body, "null");
+}
+
+TEST_F(PythonInstance, ReportsAnExceptionWithTheFramesOfTheFunctionOnly) {
+  Reply reply = run_once("def handler(event, context):\n    return deeper()\n\ndef deeper():\n    raise ValueError('no face')\n");
+  ASSERT_EQ(reply.kind, Reply::Kind::handled_error);
+  auto body = *parse_json(reply.body);
+  EXPECT_EQ(string_or(body, "errorMessage"), "no face");
+  EXPECT_EQ(string_or(body, "errorType"), "ValueError");
+  EXPECT_EQ(to_text(*find(body, "stackTrace")),
+            R"j([["/code/index.py",2,"handler","return deeper()"],["/code/index.py",5,"deeper","raise ValueError('no face')"]])j");
+}
+
+TEST_F(PythonInstance, ReportsAResultThatJsonCannotHold) {
+  Reply reply = run_once("def handler(event, context):\n    return object()\n");
+  ASSERT_EQ(reply.kind, Reply::Kind::handled_error);
+  EXPECT_EQ(string_or(*parse_json(reply.body), "errorType"), "TypeError");
+}
+
+TEST_F(PythonInstance, IsKilledAtTheDeadlineAndSaysWhatItPrintedBefore) {
+  auto instance = started(function("import time\ndef handler(event, context):\n    print('began')\n    while True: time.sleep(9)\n"));
+  Reply reply = call(*instance, "", 200 * kMicrosPerMilli);
+  EXPECT_EQ(reply.kind, Reply::Kind::timed_out);
+  EXPECT_EQ(string_or(*parse_json(reply.body), "errorType"), "FunctionTimedOut");
+  EXPECT_FALSE(instance->alive());
+  EXPECT_EQ(printed(), "began\n");
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, ACrashIsToldWithItsSignal) {
+  auto instance = started(function("import ctypes\ndef handler(event, context):\n    ctypes.string_at(0)\n"));
+  Reply reply = call(*instance, "");
+  EXPECT_EQ(reply.kind, Reply::Kind::died);
+  EXPECT_TRUE(WIFSIGNALED(reply.exit_status) && WTERMSIG(reply.exit_status) == SIGSEGV) << reply.exit_status;
+  EXPECT_TRUE(string_or(*parse_json(reply.body), "errorMessage").starts_with("Process exited unexpectedly before completing request (duration: "));
+  EXPECT_EQ(call(*instance, "").kind, Reply::Kind::died) << "a dead instance answers at once";
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, SysExitEndsTheProcess) {
+  Reply reply = run_once("import sys\ndef handler(event, context):\n    sys.exit(7)\n");
+  EXPECT_EQ(reply.kind, Reply::Kind::died);
+  EXPECT_TRUE(WIFEXITED(reply.exit_status) && WEXITSTATUS(reply.exit_status) == 7) << reply.exit_status;
+}
+
+TEST_F(PythonInstance, ABrokenImportIsReportedInTheDialectsShape) {
+  auto instance = start(function("import no_such_module\ndef handler(event, context): pass\n"));
+  ASSERT_FALSE(instance);
+  EXPECT_EQ(instance.error().code, StartError::initializer);
+  auto body = *parse_json(instance.error().message);
+  EXPECT_EQ(string_or(body, "errorMessage"), "No module named 'no_such_module'");
+  EXPECT_EQ(string_or(body, "errorType"), "ImportModuleError");
+  EXPECT_EQ(find(body, "stackTrace")->at(0).at(0).as_string(), "/code/index.py");
+}
+
+TEST_F(PythonInstance, AMissingHandlerIsReported) {
+  auto instance = start(function("def other(event, context): pass\n"));
+  ASSERT_FALSE(instance);
+  EXPECT_EQ(string_or(*parse_json(instance.error().message), "errorType"), "HandlerNotFound");
+}
+
+TEST_F(PythonInstance, RunsTheInitializerOnceAndReportsItsFailure) {
+  auto good = function("ready = 0\ndef initializer(context):\n    global ready\n    ready += 1\n    print(context.region)\ndef handler(event, context):\n    return ready\n");
+  good->function.initializer = "index.initializer";
+  auto instance = started(good);
+  EXPECT_EQ(call(*instance, "").body, "1");
+  EXPECT_EQ(call(*instance, "").body, "1");
+  EXPECT_EQ(printed(), "cn-hangzhou\n");
+  stop(std::move(instance));
+  auto bad = function("def initializer(context):\n    raise KeyError('model')\ndef handler(event, context): pass\n");
+  bad->function.initializer = "index.initializer";
+  auto failed = start(bad);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, StartError::initializer);
+  EXPECT_EQ(string_or(*parse_json(failed.error().message), "errorType"), "KeyError");
+}
+
+TEST_F(PythonInstance, GivesTheHandlerItsContext) {
+  auto runnable = function(
+      "def handler(event, context):\n"
+      "    c, f, s = context.credentials, context.function, context.service\n"
+      "    return [context.request_id, c.access_key_id, c.access_key_secret, c.security_token, f.name, f.handler, f.memory, f.timeout, s.name,\n"
+      "            s.version_id, context.region, context.account_id, context.retry_count, context.tracing.jaeger_endpoint]\n");
+  runnable->version = "3";
+  auto instance = started(runnable);
+  EXPECT_EQ(call(*instance, "").body,
+            R"(["request-1", "STS.key", "secret", "token", "detect-1", "index.handler", 128, 5, "photos", "3", "cn-hangzhou", "1234567890", 0, null])");
+  credentials_.access_key_id = "STS.second";
+  EXPECT_TRUE(call(*instance, "").body.starts_with(R"(["request-2", "STS.second")")) << "credentials are those of the call";
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, SetsTheEnvironmentAndTheTemplatesWordsWin) {
+  auto runnable = function("import os, time\ndef handler(event, context):\n    return [os.environ.get(n) for n in event.decode().split()] + [time.tzname[0], os.getcwd()]\n");
+  runnable->function.environment = {{"OSS_ENDPOINT", "https://oss"}, {"LANG", "de_DE"}, {"PATH", "/code/bin"}};
+  auto instance = started(runnable);
+  EXPECT_EQ(call(*instance, "OSS_ENDPOINT LANG PATH FC_FUNC_CODE_PATH FC_SERVICE_NAME FC_FUNCTION_NAME FC_QUALIFIER FC_ACCOUNT_ID MAYFLY_ENDPOINT OPENBLAS_NUM_THREADS").body,
+            R"(["https://oss", "de_DE", "/code/bin", "/code/", "photos", "detect-1", "LATEST", "1234567890", "http://127.0.0.1:8080", null, "UTC", "/code"])");
+  EXPECT_EQ(call(*instance, "FC_INSTANCE_ID").body, fmt::format(R"(["{}", "UTC", "/code"])", instance->id()));
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, TagsLogLinesAndPrintsWithTheirRequest) {
+  auto instance = started(function("import logging, os\ndef handler(event, context):\n    logging.getLogger().info('seen %s', event)\n    print('printed')\n    os.system('echo from a shell')\n"));
+  call(*instance, "x");
+  call(*instance, "y");
+  stop(std::move(instance));
+  std::map<std::string, std::string> by_request;
+  on_shard([&] {
+    for (const auto& piece : printed_) by_request[piece.request] += piece.text;
+  });
+  ASSERT_EQ(by_request.size(), 2u);
+  const std::string& text = by_request["request-2"];
+  EXPECT_NE(text.find(" request-2 [INFO] seen b'y'\nprinted\nfrom a shell\n"), std::string::npos) << text;
+  EXPECT_TRUE(parse_iso8601(text.substr(0, text.find(' ')))) << text;
+}
+
+TEST_F(PythonInstance, CountsAndDropsWhatIsPrintedBeyondTheLimit) {
+  auto instance = started(function("def handler(event, context):\n    line = 'x' * 99999\n    for _ in range(1000): print(line)\n    return 'done'\n"));
+  Reply reply = call(*instance, "");
+  EXPECT_EQ(reply.body, "done");
+  std::string text = printed();
+  EXPECT_LT(text.size(), kMaxPrintedBytes + 200);
+  EXPECT_NE(text.find("98951424 more bytes were printed and dropped"), std::string::npos) << text.substr(text.size() - 200);
+  EXPECT_EQ(call(*instance, "").body, "done") << "and the next call prints again";
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, CarriesLargeEventsAndResults) {
+  std::string large(32 << 20, 'e');
+  large[12345] = '\0';
+  auto runnable = function("def handler(event, context):\n    return event\n");
+  runnable->function.memory_mb = 512;
+  auto instance = started(runnable);
+  EXPECT_TRUE(call(*instance, large).body == large);
+  EXPECT_EQ(call(*instance, "small").body, "small");
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, AnswersHttpFunctionsThroughWsgi) {
+  auto instance = started(function(
+      "def handler(environ, start_response):\n"
+      "    body = environ['wsgi.input'].read(int(environ['CONTENT_LENGTH']))\n"
+      "    start_response('201 Created', [('Content-Type', 'text/plain'), ('Set-Cookie', 'a=1'), ('Set-Cookie', 'b=2')])\n"
+      "    return [(' '.join([environ['REQUEST_METHOD'], environ['PATH_INFO'], environ['QUERY_STRING'], environ['HTTP_X_ONE'],\n"
+      "             environ['fc.request_uri'], environ['fc.context'].request_id])).encode(), b' ', body]\n"));
+  Reply reply = call(*instance, "body", kMicrosPerSecond,
+                     R"({"method":"POST","path":"/a b","requestURI":"/a%20b?q=1","clientIP":"10.0.0.1","host":"h:80","queries":{"q":["1"]},"headers":{"X-One":["v"]}})");
+  EXPECT_EQ(reply.body, "POST /a b q=1 v /a%20b?q=1 request-1 body");
+  EXPECT_EQ(reply.http, R"({"status": 201, "headers": {"Content-Type": ["text/plain"], "Set-Cookie": ["a=1", "b=2"]}})");
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, ImportsWhatTheFunctionShipsFirst) {
+  auto runnable = function("import worker, numpy, extra\ndef handler(event, context):\n    return [worker.name, numpy.name, extra.name]\n");
+  sys::write_file(runnable->code_path + "/worker.py", "name = 'its own worker'\n");
+  sys::write_file(runnable->code_path + "/numpy.py", "name = 'its own numpy'\n");
+  std::string installed = runnable->code_path + "/.fun/python/lib/python3.6/site-packages";
+  sys::make_folders(installed);
+  sys::write_file(installed + "/extra.py", "name = 'installed by fun'\n");
+  auto instance = started(runnable);
+  EXPECT_EQ(call(*instance, "").body, R"(["its own worker", "its own numpy", "installed by fun"])");
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, ServesCallsAtOnceWhenTheFunctionAllowsIt) {
+  auto runnable = function(
+      "import threading\nboth = threading.Barrier(2)\ndef handler(event, context):\n    both.wait(10)\n    return context.request_id + ' ' + event.decode()\n");
+  runnable->function.instance_concurrency = 2;
+  auto instance = started(runnable);
+  std::promise<Reply> first, second;
+  auto run = [this](Instance& on, std::string name, std::promise<Reply>& out) -> void {
+    out.set_value(wait<Reply>([&] { return on.call({.request_id = name, .payload = name, .credentials = credentials_, .deadline = io::Deadline::after_us(shard_, 9'000'000)}); }));
+  };
+  std::jthread other([&] { run(*instance, "one", first); });
+  run(*instance, "two", second);
+  EXPECT_EQ(first.get_future().get().body, "one one");
+  EXPECT_EQ(second.get_future().get().body, "two two");
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, RefusesARuntimeItDoesNotHaveAndSaysWhichThereAre) {
+  auto runnable = function("");
+  runnable->function.runtime = "ruby3";
+  auto instance = start(runnable);
+  ASSERT_FALSE(instance);
+  EXPECT_EQ(instance.error().code, StartError::unsupported);
+  EXPECT_NE(instance.error().hint.find("python3"), std::string::npos);
+}
+
+TEST_F(PythonInstance, KeepsInstancesOfAForgottenRevisionUntilTheyEnd) {
+  auto runnable = function("def handler(event, context):\n    return 'still here'\n");
+  auto instance = started(runnable);
+  wait<void>([&] { return factory_->forget(runnable->key(), runnable->revision); });
+  EXPECT_EQ(call(*instance, "").body, "still here");
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, ImportsTheLibrariesOfThePlatform) {
+  if (options_.libraries_folder.empty()) GTEST_SKIP() << "MAYFLY_TEST_LIBRARIES names no folder of Python libraries";
+  auto instance = started(function("import cv2, numpy, oss2\nfrom aliyunsdkcore.client import AcsClient\ndef handler(event, context):\n"
+                                   "    return str(cv2.resize(numpy.zeros((9, 9), numpy.uint8), (4, 4)).shape)\n"));
+  EXPECT_EQ(call(*instance, "").body, "(4, 4)");
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, DrawsOtherRandomNumbersInEveryInstance) {
+  auto runnable = function("import random\ndef handler(event, context):\n    return random.random()\n");
+  auto one = started(runnable), other = started(runnable);
+  EXPECT_NE(call(*one, "").body, call(*other, "").body);
+  stop(std::move(one));
+  stop(std::move(other));
 }
 
 }  // namespace
