@@ -1,0 +1,146 @@
+#include "dialects/aliyun/oss_dialect.h"
+
+#include "base/encoding.h"
+#include "dialects/aliyun/oss_address.h"
+#include "dialects/aliyun/oss_operations.h"
+#include "objects/body.h"
+
+namespace mayfly::dialects::aliyun {
+namespace {
+
+std::unexpected<OssError> not_allowed(const OssCall& call) {
+  return std::unexpected(OssError(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
+                             .with("Method", call.request.method)
+                             .with("ResourceType", call.key.empty() ? "Bucket" : "Object"));
+}
+
+OssTask service(OssCall& call) {
+  if (call.request.method == "GET") co_return co_await list_buckets(call);
+  co_return not_allowed(call);
+}
+
+OssTask get_bucket(OssCall& call) {
+  for (const auto& [name, value] : call.query) {
+    if (is_config(name)) co_return co_await get_config(call, name);
+  }
+  if (call.has("acl")) co_return co_await get_bucket_acl(call);
+  if (call.has("bucketInfo")) co_return co_await get_bucket_info(call);
+  if (call.has("location")) co_return co_await get_bucket_location(call);
+  if (call.has("stat")) co_return co_await get_bucket_stat(call);
+  if (call.has("uploads")) co_return co_await list_uploads(call);
+  if (call.has("versions")) co_return co_await list_versions(call);
+  if (call.has("live")) co_return co_await list_live_channels(call);
+  if (call.parameter("list-type") == "2") co_return co_await list_objects_v2(call);
+  co_return co_await list_objects(call);
+}
+
+OssTask bucket(OssCall& call) {
+  const std::string& method = call.request.method;
+  if (method == "GET" || method == "HEAD") co_return co_await get_bucket(call);
+  if (method == "POST" && call.has("delete")) co_return co_await delete_objects(call);
+  if (method == "POST" && !lower(call.header("Content-Type")).starts_with("multipart/form-data")) co_return not_allowed(call);
+  if (method == "POST") co_return co_await post_object(call);
+  if (method != "PUT" && method != "DELETE") co_return not_allowed(call);
+  for (const auto& [name, value] : call.query) {
+    if (!is_config(name)) continue;
+    if (method == "PUT") co_return co_await put_config(call, name);
+    co_return co_await delete_config(call, name);
+  }
+  if (method == "DELETE") co_return co_await delete_bucket(call);
+  if (call.has("acl")) co_return co_await put_bucket_acl(call);
+  co_return co_await put_bucket(call);
+}
+
+OssTask put(OssCall& call) {
+  if (call.has("partNumber") && call.has("uploadId")) {
+    if (call.request.headers.has("x-oss-copy-source")) co_return co_await copy_part(call);
+    co_return co_await put_part(call);
+  }
+  if (call.has("acl")) co_return co_await put_object_acl(call);
+  if (call.has("tagging")) co_return co_await put_object_tagging(call);
+  if (call.has("symlink")) co_return co_await put_symlink(call);
+  if (call.request.headers.has("x-oss-copy-source")) co_return co_await copy_object(call);
+  co_return co_await put_object(call);
+}
+
+OssTask post(OssCall& call) {
+  if (call.has("uploads")) co_return co_await begin_upload(call);
+  if (call.has("uploadId")) co_return co_await complete_upload(call);
+  if (call.has("append")) co_return co_await append_object(call);
+  if (call.has("restore")) co_return co_await restore_object(call);
+  if (call.has("x-oss-process") || call.has("x-oss-async-process")) co_return refuse(400, "NotImplemented", "Image processing is not implemented.");
+  co_return not_allowed(call);
+}
+
+OssTask object(OssCall& call) {
+  const std::string& method = call.request.method;
+  if (call.key.front() == '\\' || call.key.front() == '/' || call.key.size() > objects::kMaxKeyBytes) {
+    co_return refuse(400, "InvalidObjectName", "The specified object is not valid.");
+  }
+  if (method == "PUT") co_return co_await put(call);
+  if (method == "POST") co_return co_await post(call);
+  if (method == "DELETE") {
+    if (call.has("uploadId")) co_return co_await abort_upload(call);
+    if (call.has("tagging")) co_return co_await delete_object_tagging(call);
+    co_return co_await delete_object(call);
+  }
+  if (method != "GET" && method != "HEAD") co_return not_allowed(call);
+  if (call.has("uploadId")) co_return co_await list_parts(call);
+  if (call.has("acl")) co_return co_await get_object_acl(call);
+  if (call.has("tagging")) co_return co_await get_object_tagging(call);
+  if (call.has("symlink")) co_return co_await get_symlink(call);
+  if (call.has("objectMeta")) co_return co_await get_object_meta(call);
+  co_return co_await get_object(call);
+}
+
+// Which reading of the address is meant, and by whom.
+OssExpected<void> identify(OssCall& call, const std::vector<OssAddress>& addresses) {
+  for (size_t i = 0; i < addresses.size(); ++i) {
+    auto identity = call.context.verify(call.request, addresses[i].bucket, addresses[i].key);
+    if (!identity && identity.error().code == auth::AuthError::bad_signature && i + 1 < addresses.size()) continue;
+    call.bucket = addresses[i].bucket;
+    call.key = addresses[i].key;
+    if (!identity) return std::unexpected(OssError(identity.error()));
+    call.identity = std::move(*identity);
+    break;
+  }
+  return {};
+}
+
+OssTask answer(OssCall& call) {
+  std::vector<OssAddress> addresses = oss_addresses(call.request, call.context.public_endpoint);
+  if (call.request.method == "OPTIONS") {
+    call.bucket = addresses.front().bucket;
+    call.key = addresses.front().key;
+    co_return co_await preflight(call);
+  }
+  MAYFLY_CO_TRY_VOID(identify(call, addresses));
+  if (call.bucket.empty()) co_return co_await service(call);
+  if (!objects::valid_bucket_name(call.bucket)) co_return refuse(400, "InvalidBucketName", "The specified bucket is not valid.");
+  if (call.key.empty()) co_return co_await bucket(call);
+  co_return co_await object(call);
+}
+
+}  // namespace
+
+io::Task<http::Response> OssDialect::handle(io::Loop& loop, http::Request request) {
+  int64_t started_us = loop.now_us();
+  http::Query query = request.query();
+  OssCall call{.context = context_, .loop = loop, .request = std::move(request), .query = std::move(query), .bucket = {}, .key = {},
+               .request_id = {}, .identity = {}, .loaded = {}};
+  call.request_id = objects::upper_hex(context_.rng.bytes(12));
+  OssResult result = co_await answer(call);
+  if (!result && result.error().code == "NoSuchKey") {
+    // The room looks for the key only; a bucket that is missing is the better answer.
+    if (OssExpected<objects::Bucket> bucket = co_await load_bucket(call); !bucket) result = std::unexpected(bucket.error());
+  }
+  Carrier carrier = call.request.method == "HEAD" ? Carrier::header : Carrier::body;
+  http::Response response = result ? std::move(*result) : error_response(result.error(), call.request_id, call.request.host, carrier);
+  response.headers.set("x-oss-request-id", call.request_id);
+  response.headers.set("x-oss-server-time", std::to_string((loop.now_us() - started_us) / kMicrosPerMilli));
+  if (!response.headers.has("Server")) response.headers.set("Server", "AliyunOSS");
+  co_await add_cors_headers(call, response);
+  co_return response;
+}
+
+}  // namespace mayfly::dialects::aliyun
