@@ -1,6 +1,8 @@
 #pragma once
 // The HTTP/1.1 client for Mayfly's own links: the command line to the server, the server to a function that serves a port, tests.
-// Connections are kept and reused per address. (Outbound HTTP to the world is libcurl's job, DESIGN 5.)
+// Connections are kept and reused per address; when a kept one turns out to be closed before a byte of the answer, the request is sent once
+// more on a new one. The request leaves whole before the response is read; `deadline` covers both, and the reading of the body.
+// (Outbound HTTP to the world is libcurl's job, DESIGN 5.)
 
 #include <memory>
 

@@ -2,7 +2,8 @@
 // The HTTP/1.1 server side: one HttpServer per shard, fed with connections. llhttp parses; keep-alive, pipelining one at a time,
 // chunked both ways, Expect: 100-continue (sent when the handler first reads the body), HEAD without body. Bad input gets a 4xx with a
 // short text and the connection closes. The handler answers with a Response; whatever of the request body it left unread is discarded
-// up to kDiscardBytes to keep the connection, else the connection is closed.
+// up to discard_bytes to keep the connection, else the connection is closed. A handler that throws answers 500. Content-Length,
+// Transfer-Encoding, Keep-Alive and Connection (but for "close") of a Response are the server's own: what a handler puts there is dropped.
 
 #include <functional>
 #include <memory>
@@ -27,6 +28,7 @@ struct ServerLimits {
 
 using Handler = std::function<io::Task<Response>(Request)>;
 
+// drain() must have been awaited before an HttpServer is destroyed: its connections and handlers run in its task group.
 class HttpServer {
  public:
   virtual ~HttpServer() = default;
@@ -34,7 +36,8 @@ class HttpServer {
   virtual void serve(std::unique_ptr<io::Listener> listener, std::string scheme, std::string door) = 0;
   // Closes the listener of one door (its sandbox is gone).
   virtual void close_door(const std::string& door) = 0;
-  // Stops accepting, lets requests in progress finish until the deadline, then closes what is left.
+  // Stops accepting, closes idle connections, lets requests in progress finish until the deadline, then closes what is left. A handler
+  // that is still at work then sees its body and its answer fail; drain() returns when the last one has ended.
   virtual io::Task<void> drain(io::Deadline deadline) = 0;
   virtual size_t connections() const = 0;
   virtual uint64_t requests() const = 0;
