@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct Execution {
   std::string input = "{}", output;   // JSON objects
   Status status = Status::running;
   std::string error, cause;           // of a failed or stopped one
+  std::string origin;                 // StartRequest::origin
   int64_t started_us = 0, stopped_us = 0;  // 0: not yet
 };
 
@@ -57,6 +59,7 @@ struct StartRequest {
   std::string name;                 // empty: a UUID
   std::string input = "{}";
   std::string callback_token;       // reported to when the execution ends
+  std::string origin;               // who starts it, unique per intent: a second start with the same name and origin finds the first one
 };
 
 struct ExecutionFilter {
