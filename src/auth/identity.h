@@ -33,6 +33,8 @@ struct Identity {
   std::string account;  // the account's numeric id
   std::string role;     // Kind::role: the role's name
   std::string session;  // Kind::role: who assumed it, for logs
+  // Kind::role: a policy document that narrows what the role may do to what both allow; empty for none (the Policy of AssumeRole).
+  std::string session_policy{};
 };
 
 // A temporary triple. The token carries role, session and expiry under a MAC of the server's master key, so nothing is stored and it

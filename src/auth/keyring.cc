@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kMasterBytes = 32;       // HMAC-SHA256 gains nothing from more
 constexpr size_t kKeyIdLetters = 22;      // 131 bits: never guessed, never repeated
 constexpr size_t kSecretLetters = 30;     // the length clients know
-constexpr size_t kMaxTokenBytes = 4096;   // ours are below 600; a longer one is not parsed
+constexpr size_t kMaxTokenBytes = 8192;   // ours are below 600 without a session policy, which has at most 2 KiB; a longer one is not parsed
 constexpr std::string_view kTemporary = "STS.";
 
 std::string letters(Rng& rng, size_t count) {
@@ -79,13 +79,15 @@ Keyring Keyring::open(const std::string& folder, Rng& rng) {
   return keyring;
 }
 
-// Token: base64url(JSON {k: key id, r: role, s: session, e: expiry us}) "." MAC over that text, so that no byte of it can change.
-Credentials Keyring::issue(const std::string& role, const std::string& session, int64_t seconds, const Clock& clock, Rng& rng) const {
+// Token: base64url(JSON {k: key id, r: role, s: session, e: expiry us, p: session policy}) "." MAC over that text, so that no byte of it can change.
+Credentials Keyring::issue(const std::string& role, const std::string& session, int64_t seconds, const Clock& clock, Rng& rng,
+                           const std::string& session_policy) const {
   Credentials credentials;
   credentials.access_key_id = std::string(kTemporary) + letters(rng, kKeyIdLetters);
   credentials.access_key_secret = derive_secret(master_, credentials.access_key_id);
   credentials.expires_us = clock.wall_us() + seconds * kMicrosPerSecond;
-  const json::object claims{{"k", credentials.access_key_id}, {"r", role}, {"s", session}, {"e", credentials.expires_us}};
+  json::object claims{{"k", credentials.access_key_id}, {"r", role}, {"s", session}, {"e", credentials.expires_us}};
+  if (!session_policy.empty()) claims["p"] = session_policy;
   const std::string payload = base64url(to_text(claims));
   credentials.security_token = payload + "." + token_mac(master_, payload);
   return credentials;
@@ -109,7 +111,7 @@ Result<Keyring::Known> Keyring::find(const std::string& access_key_id, const std
   auto claims = text ? parse_json(*text) : Expected<json::value, JsonError>(json::value());
   if (!claims || string_or(*claims, "k") != access_key_id) return fail(AuthError::bad_token, "The security token belongs to another access key.");
   if (int_or(*claims, "e") <= clock.wall_us()) return fail(AuthError::bad_token, "The security token has expired.");
-  return Known{derive_secret(master_, access_key_id), Identity{Identity::Kind::role, account_, string_or(*claims, "r"), string_or(*claims, "s")}};
+  return Known{derive_secret(master_, access_key_id), Identity{Identity::Kind::role, account_, string_or(*claims, "r"), string_or(*claims, "s"), string_or(*claims, "p")}};
 }
 
 Keyring::Find Keyring::finder(const Clock& clock) const {

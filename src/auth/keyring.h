@@ -23,8 +23,9 @@ class Keyring {
   const std::string& root_secret() const { return root_secret_; }
   bool created() const { return created_; }
 
-  // A triple for `role`, valid for `seconds` from now.
-  Credentials issue(const std::string& role, const std::string& session, int64_t seconds, const Clock& clock, Rng& rng) const;
+  // A triple for `role`, valid for `seconds` from now. `session_policy` (Identity) travels in the token.
+  Credentials issue(const std::string& role, const std::string& session, int64_t seconds, const Clock& clock, Rng& rng,
+                    const std::string& session_policy = {}) const;
 
   struct Known {
     std::string secret;

@@ -100,6 +100,13 @@ TEST_F(Token, Expires) {
   EXPECT_EQ(refusal(credentials_.access_key_id, credentials_.security_token), AuthError::bad_token);
 }
 
+TEST_F(Token, CarriesItsSessionPolicy) {
+  const std::string policy(2'048, '"');
+  const auto narrowed = keyring_.issue("worker", "s", 900, clock_, rng_, policy);
+  EXPECT_EQ(keyring_.find(narrowed.access_key_id, narrowed.security_token, clock_)->identity.session_policy, policy);
+  EXPECT_EQ(keyring_.find(credentials_.access_key_id, credentials_.security_token, clock_)->identity.session_policy, "");
+}
+
 TEST_F(Token, TheRootKeyHasNone) {
   EXPECT_EQ(keyring_.find("AK", "", clock_)->secret, "SK");
   EXPECT_EQ(refusal("AK", credentials_.security_token), AuthError::bad_token);

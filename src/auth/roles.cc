@@ -23,7 +23,7 @@ Expected<void, RoleError> check_name(const std::string& name) {
   const bool well_formed = !name.empty() && name.size() <= kMaxNameBytes && std::ranges::all_of(name, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '@';
   });
-  if (!well_formed) return fail(RoleError::malformed, "The name must be 1 to 128 letters, digits, '-', '_', '.' or '@'.");
+  if (!well_formed) return fail(RoleError::bad_name, "The name must be 1 to 128 letters, digits, '-', '_', '.' or '@'.");
   return {};
 }
 
@@ -176,6 +176,10 @@ bool Roles::allows(const Identity& identity, const Access& access) const {
   const auto snapshot = snapshot_.load();
   auto at = snapshot->roles.find(lower(identity.role));
   if (at == snapshot->roles.end()) return false;
+  if (!identity.session_policy.empty()) {
+    auto narrowed = parse_policy(identity.session_policy);
+    if (!narrowed || evaluate(*narrowed, access) != Verdict::allowed) return false;
+  }
   bool allowed = false;
   auto heed = [&](const PolicyDocument& document) {
     const Verdict verdict = evaluate(document, access);

@@ -31,7 +31,8 @@ enum class RoleError {
   attached_already,  // EntityAlreadyExists.Role.Policy
   not_attached,      // EntityNotExist.Role.Policy
   in_use,            // DeleteConflict.*: still attached, or the default version
-  malformed,         // MalformedPolicyDocument, InvalidParameter
+  malformed,         // MalformedPolicyDocument
+  bad_name,          // InvalidParameter.RoleName, .PolicyName
   limit,             // LimitExceeded.*
   busy,              // other writers won kMaxTries times
 };

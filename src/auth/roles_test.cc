@@ -71,6 +71,17 @@ TEST_F(RolesTest, DenyInOnePolicyBeatsAllowInAnother) {
   EXPECT_FALSE(may("worker", "oss:DeleteObject"));
 }
 
+TEST_F(RolesTest, ASessionPolicyNarrowsAndNeverWidens) {
+  ASSERT_TRUE(done(roles_.put_inline(loop_, "worker", kTrust, {}, {{PolicyKind::system, "AliyunOSSFullAccess", 0}})));
+  auto may_with = [&](const std::string& session_policy, const char* action) {
+    return roles_.allows({Identity::Kind::role, "1234", "worker", "", session_policy}, {action, "acs:oss:*:1234:bkt/k"});
+  };
+  EXPECT_TRUE(may_with(allow("oss:GetObject"), "oss:GetObject"));
+  EXPECT_FALSE(may_with(allow("oss:GetObject"), "oss:PutObject"));
+  EXPECT_FALSE(may_with(allow("*"), "fc:InvokeFunction"));
+  EXPECT_FALSE(may_with("garbage", "oss:GetObject"));
+}
+
 TEST_F(RolesTest, NamesCompareWithoutCaseAndKeepIt) {
   ASSERT_TRUE(done(roles_.create_role(loop_, "MyRole", kTrust, "", 3600)));
   EXPECT_EQ(roles_.role("myrole")->name, "MyRole");
@@ -109,8 +120,8 @@ TEST_F(RolesTest, EverythingSurvivesARestart) {
 TEST_F(RolesTest, SaysPreciselyWhyItRefuses) {
   ASSERT_TRUE(done(roles_.create_role(loop_, "r", kTrust, "", 3600)));
   ASSERT_TRUE(done(roles_.create_policy(loop_, "p", allow("oss:*"), "")));
-  EXPECT_EQ(refusal(roles_.create_role(loop_, "", kTrust, "", 3600)), RoleError::malformed);
-  EXPECT_EQ(refusal(roles_.create_role(loop_, "a b", kTrust, "", 3600)), RoleError::malformed);
+  EXPECT_EQ(refusal(roles_.create_role(loop_, "", kTrust, "", 3600)), RoleError::bad_name);
+  EXPECT_EQ(refusal(roles_.create_role(loop_, "a b", kTrust, "", 3600)), RoleError::bad_name);
   EXPECT_EQ(refusal(roles_.create_role(loop_, "x", "{}", "", 3600)), RoleError::malformed);
   EXPECT_EQ(refusal(roles_.update_role(loop_, "x", {})), RoleError::role_missing);
   EXPECT_EQ(refusal(roles_.delete_role(loop_, "x")), RoleError::role_missing);
