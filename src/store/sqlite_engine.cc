@@ -33,9 +33,9 @@ constexpr int64_t kFrameBytes = 8192 + 24;
 
 class Connection {
  public:
-  explicit Connection(std::string path) : path_(std::move(path)) {
+  Connection(std::string path, const std::string& vfs) : path_(std::move(path)) {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(path_.c_str(), &db_, flags, nullptr) != SQLITE_OK) fail_and_close("open");
+    if (sqlite3_open_v2(path_.c_str(), &db_, flags, vfs.empty() ? nullptr : vfs.c_str()) != SQLITE_OK) fail_and_close("open");
     if (sqlite3_exec(db_, kSettings, nullptr, nullptr, nullptr) != SQLITE_OK) fail_and_close("set up");
   }
   Connection(const Connection&) = delete;
@@ -113,8 +113,9 @@ struct Use {
 
 class SqliteEngine final : public Engine {
  public:
-  explicit SqliteEngine(const std::string& path) : connection_(path) {
+  SqliteEngine(const std::string& path, const std::string& vfs) : connection_(path, vfs) {
     sqlite3_wal_hook(connection_.db(), &SqliteEngine::on_commit, this);
+    if (!vfs.empty()) return;
     // The file's own directory entry; SQLite syncs the folder for its log only.
     auto folder = std::filesystem::path(path).parent_path().string();
     if (folder.empty()) folder = ".";
@@ -201,6 +202,6 @@ class SqliteEngine final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> open_sqlite_engine(std::string path) { return std::make_unique<SqliteEngine>(path); }
+std::unique_ptr<Engine> open_sqlite_engine(std::string path, std::string vfs) { return std::make_unique<SqliteEngine>(path, vfs); }
 
 }  // namespace mayfly::store

@@ -17,7 +17,8 @@ namespace mayfly::store {
 
 constexpr int64_t kCheckpointWalBytes = 64 << 20;  // bounds the disk the log takes, and recovery: reading it back takes about 0.1 s
 
-// Creates the file if it is absent; its folder must exist.
-std::unique_ptr<Engine> open_sqlite_engine(std::string path);
+// Creates the file if it is absent; its folder must exist. `vfs` names a registered SQLite file layer to use instead of the system's
+// (sim_vfs.h), on which `path` is a name and no folder is synced.
+std::unique_ptr<Engine> open_sqlite_engine(std::string path, std::string vfs = {});
 
 }  // namespace mayfly::store
