@@ -35,9 +35,24 @@ def tenant_folders(configuration):
     return list(dict.fromkeys(folders))
 
 
-def run_forked(configuration, stream, output):
+def prepare(configuration):
+    """What every worker needs and no tenant's code is needed for, done once before the forks."""
+    own = os.path.dirname(os.path.abspath(__file__))
+    standard = [folder for folder in sys.path if folder and folder != own]
+    configuration["path"] = list(dict.fromkeys(tenant_folders(configuration) + standard + [configuration["libraries"]]))
+    site.setquit()  # exit() and quit(), which -S leaves out
+    handler = _ToStdout()
+    handler.setFormatter(_Formatter("%(asctime)s %(request_id)s [%(levelname)s] %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+
+
+def run_forked(configuration, stream, output, entries):
     """What the zygote's child does. Never returns."""
     try:
+        for entry in entries:
+            os.write(entry, b"0")
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.dup2(stream, FRAMES_FD)
@@ -77,21 +92,17 @@ def _set_up_process(configuration, start):
     os.environ.update(configuration["environment"])
     os.environ["FC_INSTANCE_ID"] = start["instance_id"]
     time.tzset()
-    site.setquit()  # exit() and quit(), which -S leaves out
     # The zygote's objects know the files that were behind these descriptors before.
     sys.stdout = sys.__stdout__ = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
     sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
     os.chdir(configuration["code"])
-    own = os.path.dirname(os.path.abspath(__file__))
-    standard = [folder for folder in sys.path if folder and folder != own]
-    sys.path[:] = list(dict.fromkeys(tenant_folders(configuration) + standard + [configuration["libraries"]]))
+    sys.path[:] = configuration["path"]
     for name in OWN_MODULES:  # a function may have a module of the same name
         sys.modules.pop(name, None)
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()  # imported before the fork, it would draw the same numbers in every instance
+    if random := sys.modules.get("numpy.random"):
+        random.seed()  # imported before the fork, it would draw the same numbers in every instance
     if start["memory_bytes"]:
         confine.limit_memory(start["memory_bytes"])
-    _set_up_logging()
 
 
 class _Formatter(logging.Formatter):
@@ -104,12 +115,15 @@ class _Formatter(logging.Formatter):
         return super().format(record)
 
 
-def _set_up_logging():
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_Formatter("%(asctime)s %(request_id)s [%(levelname)s] %(message)s"))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+class _ToStdout(logging.StreamHandler):
+    """Writes to whatever sys.stdout is at the time."""
+
+    def __init__(self):
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self):
+        return sys.stdout
 
 
 def error_body(error, kind=None):
@@ -258,6 +272,7 @@ def serve(configuration):
 def main():
     with os.fdopen(CONFIGURATION_FD, "rb") as file:
         configuration = json.load(file)
+    prepare(configuration)
     serve(configuration)
 
 

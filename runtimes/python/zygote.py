@@ -6,8 +6,8 @@ the tenant's modules as text and imports those that the platform's own libraries
 Messages on descriptor 3 (sequenced packets; the server's side is src/runtime/zygote.h):
   server -> zygote   the configuration, JSON, once
   zygote -> server   b"R" when forks may be asked for
-  server -> zygote   b"F" + token                       fork a worker
-  zygote -> server   b"f" + token, three descriptors    its frame stream, its output, its pidfd; sent in the worker's name (SCM_CREDENTIALS)
+  server -> zygote   b"F" + token, descriptors          fork a worker, which enters its cgroup by writing "0" to each of them
+  zygote -> server   b"f" + token, three descriptors    its frame stream, its output, its pidfd
   zygote -> server   b"x" + token + wait status         a worker has ended
 The server's end closing is the order to end."""
 import array
@@ -29,6 +29,7 @@ import confine
 import worker
 
 CONTROL_FD = 3
+MAX_ENTRIES = 8  # sys::kMaxPassedFds
 MAX_CONFIGURATION = 128 << 10  # sandbox::kMaxPlanBytes
 MAX_SCANNED_FILES, MAX_SCANNED_BYTES = 64, 1 << 20  # enough for any handler's own modules; the rest is imported by the worker
 
@@ -80,6 +81,8 @@ def import_libraries(configuration):
                     importlib.import_module(name)
                 except Exception:  # noqa: BLE001  the worker will meet the same and report it to the caller
                     pass
+    if "numpy" in sys.modules:
+        importlib.import_module("numpy.random")  # numpy itself leaves that to its first use, which costs 8 ms
     sys.path.remove(libraries)
 
 
@@ -97,30 +100,30 @@ class Zygote:
         while True:
             for fd, _ in self._poll.poll():
                 if fd == self._control.fileno():
-                    message = self._control.recv(64)
+                    message, entries, _, _ = socket.recv_fds(self._control, 64, MAX_ENTRIES)
                     if not message:
                         return
-                    self._fork(message[1:])
+                    self._fork(message[1:], entries)
                 else:
                     self._ended(fd)
 
-    def _fork(self, token):
+    def _fork(self, token, entries):
         frames, worker_frames = socket.socketpair()
         output, worker_output = os.pipe()
         if self._own_pids >= 0:
             confine.next_child_in_new_pid_namespace(self._own_pids)
         pid = os.fork()
         if pid == 0:
-            worker.run_forked(self._configuration, worker_frames.detach(), worker_output)
+            worker.run_forked(self._configuration, worker_frames.detach(), worker_output, entries)
         worker_frames.close()
-        os.close(worker_output)
+        for fd in (worker_output, *entries):
+            os.close(fd)
         pidfd = os.pidfd_open(pid)
         self._workers[pidfd] = (pid, token)
         self._poll.register(pidfd, select.POLLIN)
         self._control.sendmsg(
             [b"f" + token],
-            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [frames.fileno(), output, pidfd])),
-             (socket.SOL_SOCKET, socket.SCM_CREDENTIALS, struct.pack("iII", pid, os.getuid(), os.getgid()))])
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [frames.fileno(), output, pidfd]))])
         frames.close()
         os.close(output)
 
@@ -143,6 +146,7 @@ def main():
     configuration = json.loads(message)
     configuration["seccomp"] = base64.b64decode(configuration["seccomp"])
     import_libraries(configuration)
+    worker.prepare(configuration)
     gc.collect()
     gc.freeze()  # what is here now stays: collections in workers do not touch, and so do not copy, its pages
     Zygote(control, configuration).run()

@@ -163,14 +163,13 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> Factory::start(StartCo
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> Factory::fork_instance(StartContext context, std::shared_ptr<Zygote> zygote, int64_t began_us) {
   const auto& function = context.runnable->function;
   uint64_t memory_bytes = static_cast<uint64_t>(function.memory_mb) << 20;
-  uint32_t token = zygote->ask_fork();
-  auto cgroup = group("instance", memory_bytes, kMaxProcesses);  // while it forks
+  auto cgroup = group("instance", memory_bytes, kMaxProcesses);
+  uint32_t token = zygote->ask_fork(cgroup ? cgroup->entries() : std::vector<sys::Fd>{});
   auto forked = co_await zygote->forked(token, io::Deadline::after_us(shard_, kForkUs));
   if (!forked) {
     if (cgroup) cgroup->remove();
     co_return std::unexpected(forked.error());
   }
-  if (cgroup) cgroup->add(forked->pid);
   std::string id = "c-" + rng_.hex(24);
   std::string start = start_message(id, context.credentials, cgroup ? 0 : memory_bytes);
   auto worker = std::make_shared<Worker>(shard_, Worker::Parts{.instance_id = id,

@@ -100,7 +100,7 @@ int run() {
   if (::mkdtemp(folder) == nullptr || ::chmod(folder, 0755) < 0) return 1;
   const char* libraries = std::getenv("MAYFLY_TEST_LIBRARIES");
   auto factory = make_instance_factory(shard, doors, {.runtimes_folder = std::filesystem::path(__FILE__).parent_path() / "../../runtimes", .libraries_folder = libraries ? libraries : "", .state_folder = folder}, rng);
-  io::TaskGroup group(shard, [](std::exception_ptr) { std::terminate(); });
+  io::TaskGroup group(shard, [](std::exception_ptr fault) { std::rethrow_exception(fault); });  // ends the program with its words
   bool met = true;
   group.spawn(measure(shard, *factory, folder, met));
   shard.run(io::Shard::Pin::yes);

@@ -27,14 +27,16 @@ io::Task<Expected<void, StartError>> Zygote::configure(std::string configuration
   co_return Expected<void, StartError>{};
 }
 
-uint32_t Zygote::ask_fork() {
+uint32_t Zygote::ask_fork(std::vector<sys::Fd> entries) {
   uint32_t token = next_token_++;
   auto fork = std::make_shared<Fork>(shard_);
   forks_[token] = fork;
   ++living_;
   std::string request = "F";
   request.append(reinterpret_cast<const char*>(&token), sizeof token);
-  if (!alive_ || !sys::send_message(sandbox_->control(), request)) fork->process.set({});
+  std::vector<int> fds;
+  for (const auto& entry : entries) fds.push_back(entry.get());
+  if (!alive_ || !sys::send_message(sandbox_->control(), request, fds)) fork->process.set({});
   return token;
 }
 
@@ -74,13 +76,13 @@ void Zygote::take(sys::Message message) {
       ready_.set();
       break;
     case 'f':
-      if (message.fds.size() != 3 || !message.sender) break;
+      if (message.fds.size() != 3) break;
       if (found == forks_.end()) {  // nobody waits any more: it must not live on
         sys::kill(message.fds[2], SIGKILL);
         break;
       }
       sys::set_nonblocking(message.fds[1].get());
-      found->second->process.set({std::move(message.fds[0]), std::move(message.fds[1]), std::move(message.fds[2]), *message.sender, token});
+      found->second->process.set({std::move(message.fds[0]), std::move(message.fds[1]), std::move(message.fds[2]), token});
       break;
     case 'x':
       if (found != forks_.end()) found->second->exit.set(static_cast<int>(number_at(message.bytes, 5)));

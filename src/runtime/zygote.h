@@ -21,7 +21,6 @@ struct Forked {
   sys::Fd frames;  // our end of its frame stream
   sys::Fd output;  // what it and its children write to stdout and stderr; non-blocking
   sys::Fd pidfd;
-  pid_t pid = -1;  // in our pid namespace
   uint32_t token = 0;
 };
 
@@ -34,7 +33,8 @@ class Zygote {
   // Sends the configuration and waits until it can fork.
   io::Task<Expected<void, StartError>> configure(std::string configuration, io::Deadline deadline);
   // Asks for a fork and returns its token at once; forked() waits for it. Together they let the caller prepare meanwhile.
-  uint32_t ask_fork();
+  // The fork enters the cgroup of `entries` (sys::Cgroup::entries) before anything else.
+  uint32_t ask_fork(std::vector<sys::Fd> entries);
   io::Task<Expected<Forked, StartError>> forked(uint32_t token, io::Deadline deadline);
   // The wait status of a fork that has ended; nullopt if that is not known by the deadline. Asked once per fork.
   io::Task<std::optional<int>> exit_of(uint32_t token, io::Deadline deadline);

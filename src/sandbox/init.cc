@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "sandbox/steps.h"
 #include "sys/fault.h"
+#include "sys/file.h"
 #include "sys/unix_socket.h"
 
 namespace mayfly::sandbox {
@@ -70,6 +71,8 @@ void run(Progress& progress) {
   sys::Message message;
   if (sys::receive_message(kControlFd, kMaxPlanBytes, message) != sys::Received::message) throw sys::Fault("recvmsg", "plan", ECONNRESET);
   Plan plan = plan_from_json(message.bytes);
+  progress.step = "cgroup";
+  for (const auto& entry : std::exchange(message.fds, {})) sys::write_all(entry.get(), "0", "cgroup");
   if (plan.isolation == Isolation::full) isolate(plan, progress);
   progress.step = "door";
   send_doors(plan);

@@ -44,8 +44,10 @@ io::Task<Expected<std::unique_ptr<Sandbox>, LaunchError>> launch(io::Shard& shar
   sys::Child child = sys::spawn({.path = self_path, .arguments = {self_path, std::string(kInitArgument)}, .inherited_fd = theirs.get()});
   theirs.reset();
   auto sandbox = std::make_unique<Sandbox>(std::move(child), std::move(ours), std::move(cgroup));
-  if (sandbox->cgroup()) sandbox->cgroup()->add(sandbox->process().pid);
-  sys::send_message(sandbox->control(), to_json(plan));
+  auto entries = sandbox->cgroup() ? sandbox->cgroup()->entries() : std::vector<sys::Fd>{};
+  std::vector<int> fds;
+  for (const auto& entry : entries) fds.push_back(entry.get());
+  sys::send_message(sandbox->control(), to_json(plan), fds);
   while (true) {
     sys::Message message;
     switch (sys::receive_message(sandbox->control(), kMaxReplyBytes, message)) {

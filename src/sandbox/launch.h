@@ -1,6 +1,5 @@
 #pragma once
-// The server's side of a sandbox: starts init with a plan, puts it into its cgroup before it does anything, and takes what init hands
-// out. Everything happens on the shard's thread; waiting is awaited.
+// The server's side of a sandbox: starts init with a plan and the way into its cgroup, and takes what init hands out. Everything happens on the shard's thread; waiting is awaited.
 
 #include <memory>
 #include <optional>

@@ -3,7 +3,7 @@
 // arguments and environment of a process are visible to others. The server makes it; init.cc carries it out step by step.
 //
 // What goes over the control socket, in order:
-//   server -> init   the plan
+//   server -> init   the plan, with the entries of a cgroup attached (sys::Cgroup::entries), which init enters first
 //   init -> server   {"doors": n} with n listening sockets attached, in the order of Plan::doors
 //   (the program)    from its exec on, the same socket is the program's, as descriptor 3
 // or, when a step fails, {"failed": "step: call subject: error"} and exit status kInitFailed.

@@ -156,8 +156,10 @@ Cgroup::Cgroup(const CgroupRoot& root, const std::string& name, CgroupLimits lim
   if (!memory.empty()) peak_ = Fd(::open((memory + (unified_ ? "/memory.peak" : "/memory.max_usage_in_bytes")).c_str(), O_RDONLY | O_CLOEXEC));
 }
 
-void Cgroup::add(pid_t pid) {
-  for (const auto& [controller, folder] : folders_) write_file(folder + "/cgroup.procs", std::to_string(pid));
+std::vector<Fd> Cgroup::entries() const {
+  std::vector<Fd> out;
+  for (const auto& [controller, folder] : folders_) out.push_back(open_file(folder + (unified_ ? "/cgroup.procs" : "/tasks"), O_WRONLY));
+  return out;
 }
 
 uint64_t Cgroup::peak_bytes() const {

@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sys/fd.h"
 
@@ -39,7 +40,9 @@ class Cgroup {
   // Makes `name` (may hold '/', parents must exist) under `root`, with its limits.
   Cgroup(const CgroupRoot& root, const std::string& name, CgroupLimits limits);
 
-  void add(pid_t pid);               // moves a process in
+  // Descriptors through which a process with one thread moves itself in, by writing "0" to each; whoever holds them may. Moving another
+  // process instead takes a lock of all processes on the machine: 10 ms when that was idle, against 30 us.
+  std::vector<Fd> entries() const;
   uint64_t peak_bytes() const;       // most memory ever charged, 0 if the kernel does not tell
   uint64_t memory_kills() const;     // processes the memory limit killed
   bool remove();                     // false while a process is still inside; absent is fine
