@@ -1,0 +1,29 @@
+#pragma once
+// The commands of `mayfly` besides `up`. Each file adds its own to the app; the callbacks end in context.finish(), so main only parses
+// and returns context.exit_code.
+
+#include <CLI/CLI.hpp>
+
+#include "cli/context.h"
+
+namespace mayfly::cli {
+
+// Adds the global options (--endpoint, --data-dir, --json, ...) and every command below. `context` must outlive `app`.
+void add_commands(CLI::App& app, CliContext& context);
+
+void add_deploy_command(CLI::App& app, CliContext& context);
+void add_invoke_command(CLI::App& app, CliContext& context);
+void add_logs_command(CLI::App& app, CliContext& context);
+void add_list_commands(CLI::App& app, CliContext& context);    // ls, describe
+void add_object_commands(CLI::App& app, CliContext& context);  // object cp|ls|rm|cat|mb|rb
+void add_flow_commands(CLI::App& app, CliContext& context);    // flow start|ls|show|history|stop
+void add_doctor_command(CLI::App& app, CliContext& context);
+void add_cloud_command(CLI::App& app, CliContext& context);
+
+// "svc/fn", where svc may carry a qualifier ("svc.prod").
+struct FunctionName {
+  std::string service, function;
+};
+Result<FunctionName> parse_function_name(const std::string& text);
+
+}  // namespace mayfly::cli
