@@ -1,0 +1,180 @@
+// Whole commands, parsed from their arguments, against a server in memory; what they print and their exit codes.
+
+#include "cli/commands.h"
+
+#include <gtest/gtest.h>
+
+#include "base/encoding.h"
+#include "base/hash.h"
+#include "cli/deploy/fake_server.h"
+#include "sys/file.h"
+
+namespace mayfly::cli {
+namespace {
+
+// Adds to FakeServer what is not FC control plane: scripted answers by method and path, kept objects.
+class ScriptedServer final : public Transport {
+ public:
+  std::string endpoint() const override { return "http://test"; }
+  Result<Reply> send(Outgoing request) override {
+    std::string path = request.target.substr(0, request.target.find('?'));
+    asked.push_back(request.method + " " + path);
+    last_body = request.body;
+    last_headers = request.headers;
+    auto scripted = replies.find(request.method + " " + path);
+    if (scripted == replies.end() || scripted->second.empty()) return control.send(std::move(request));
+    Reply reply = scripted->second.front();
+    if (scripted->second.size() > 1) scripted->second.pop_front();
+    if (request.sink && reply.status < 300) {
+      request.sink(reply.body);
+      reply.body.clear();
+    }
+    return reply;
+  }
+  void answer(const std::string& call, int status, std::string body, http::Headers headers = {}) { replies[call].push_back({status, std::move(headers), std::move(body)}); }
+
+  FakeServer control;
+  std::map<std::string, std::deque<Reply>> replies;
+  std::vector<std::string> asked;
+  std::string last_body;
+  http::Headers last_headers;
+};
+
+struct CommandsTest : testing::Test {
+  // Runs `mayfly <arguments>`; out and err are what it printed.
+  int run(std::vector<std::string> arguments) {
+    CliContext context(server);
+    CLI::App app("test", "mayfly");
+    add_commands(app, context);
+    std::reverse(arguments.begin(), arguments.end());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    app.parse(arguments);
+    std::fflush(stdout);
+    std::fflush(stderr);
+    out = testing::internal::GetCapturedStdout();
+    err = testing::internal::GetCapturedStderr();
+    return context.exit_code;
+  }
+  static http::Headers headers(std::initializer_list<std::pair<const char*, std::string>> fields) {
+    http::Headers all;
+    for (const auto& [name, value] : fields) all.add(name, value);
+    return all;
+  }
+  ScriptedServer server;
+  std::string out, err;
+};
+
+const std::string kInvocation = "POST /2016-08-15/services/s/functions/f/invocations";
+
+TEST_F(CommandsTest, InvokePrintsTheResultOnStdoutAndTheLogOnStderr) {
+  server.answer(kInvocation, 200, "{\"n\":1}", headers({{"X-Fc-Request-Id", "r1"}, {"X-Fc-Log-Result", base64_encode("hello\n")}, {"X-Fc-Invocation-Duration", "12"}}));
+  EXPECT_EQ(run({"invoke", "s/f", "{\"x\":1}"}), 0);
+  EXPECT_EQ(out, "{\"n\":1}");
+  EXPECT_EQ(err, "hello\n[12 ms, ? MB, request r1]\n");
+  EXPECT_EQ(server.last_body, "{\"x\":1}");
+}
+
+TEST_F(CommandsTest, InvokeEndsWithOneWhenTheFunctionFailed) {
+  server.answer(kInvocation, 200, "{\"errorMessage\":\"no\"}", headers({{"X-Fc-Error-Type", "UnhandledInvocationError"}}));
+  EXPECT_EQ(run({"invoke", "s/f", "x", "--json"}), 1);
+  EXPECT_EQ(string_or(*parse_json(out), "errorType"), "UnhandledInvocationError");
+}
+
+TEST_F(CommandsTest, InvokeSendsASampleAndQueuesAsynchronousCalls) {
+  server.answer(kInvocation, 202, "", headers({{"X-Fc-Request-Id", "r2"}}));
+  EXPECT_EQ(run({"invoke", "s/f", "--async", "--sample", "oss", "--bucket", "b", "--key", "k"}), 0);
+  EXPECT_EQ(out, "queued, request r2\n");
+  EXPECT_EQ(server.last_headers.get("x-fc-invocation-type"), "Async");
+  EXPECT_NE(server.last_body.find("\"name\":\"b\""), std::string::npos);
+}
+
+TEST_F(CommandsTest, AFailureNamesTheServersCodeAndEndsWithFour) {
+  server.answer(kInvocation, 404, R"({"ErrorCode":"FunctionNotFound","ErrorMessage":"no f"})");
+  EXPECT_EQ(run({"invoke", "s/f", "x"}), 4);
+  EXPECT_EQ(err, "mayfly: FunctionNotFound: no f\n");
+  EXPECT_EQ(run({"invoke", "s", "x"}), 2);
+}
+
+TEST_F(CommandsTest, LogsShowTheLastEntriesAndGoOnWhereTheyEnded) {
+  server.answer("GET /mayfly/v1/logs", 200,
+                R"({"entries":[{"time":"t1","service":"s","function":"f","text":"one\n"},{"time":"t2","service":"s","function":"f","text":"two"}],"next":"2"})");
+  EXPECT_EQ(run({"logs", "s/f", "-n", "1"}), 0);
+  EXPECT_EQ(out, "t2  s/f  two\n");
+}
+
+TEST_F(CommandsTest, DeployDryRunShowsThePlanAndChangesNothing) {
+  std::string folder = testing::TempDir() + "commands-deploy";
+  sys::make_folders(folder + "/code");
+  sys::write_file(folder + "/code/index.py", "x");
+  sys::write_file(folder + "/template.yml",
+                  "ROSTemplateFormatVersion: '2015-09-01'\nTransform: 'Aliyun::Serverless-2018-04-03'\nResources:\n  s:\n    Type: Aliyun::Serverless::Service\n"
+                  "    f:\n      Type: Aliyun::Serverless::Function\n      Properties: {Handler: index.h, Runtime: python3, CodeUri: code}\n");
+  EXPECT_EQ(run({"deploy", folder, "--dry-run"}), 0);
+  EXPECT_NE(out.find("  + service s\n  + function s/f\n"), std::string::npos) << out;
+  EXPECT_TRUE(server.control.writes.empty());
+  EXPECT_EQ(run({"deploy", folder, "-y"}), 0);
+  EXPECT_NE(out.find("created function s/f\n"), std::string::npos) << out;
+  EXPECT_EQ(run({"deploy", folder, "-y"}), 0);
+  EXPECT_NE(out.find("Nothing to do"), std::string::npos) << out;
+  EXPECT_EQ(run({"deploy", folder, "-p", "A=1"}), 2);
+  sys::remove_tree(folder);
+}
+
+TEST_F(CommandsTest, FlowStartWaitsAndEndsWithOneUnlessItSucceeded) {
+  server.answer("POST /", 200, R"({"FlowName":"f","Name":"e","Status":"Running"})");
+  server.answer("POST /", 200, R"({"FlowName":"f","Name":"e","Status":"Running"})");
+  server.answer("POST /", 200, R"({"Events":[{"EventId":1,"Type":"ExecutionStarted","Time":"t"}],"NextToken":""})");
+  server.answer("POST /", 200, R"({"FlowName":"f","Name":"e","Status":"Failed","Output":""})");
+  server.answer("POST /", 200, R"({"Events":[{"EventId":1,"Type":"ExecutionStarted","Time":"t"},{"EventId":2,"Type":"ExecutionFailed","Time":"t","EventDetail":"why"}]})");
+  EXPECT_EQ(run({"flow", "start", "f", "{}", "--wait"}), 1);
+  EXPECT_EQ(out, "f/e  Failed\n\n");
+  EXPECT_NE(err.find("ExecutionFailed"), std::string::npos);
+  EXPECT_EQ(err.find("ExecutionStarted"), err.rfind("ExecutionStarted")) << "an event is shown once";
+}
+
+TEST_F(CommandsTest, ObjectDownloadIsCheckedAndRenamedIntoPlace) {
+  std::string file = testing::TempDir() + "commands-download.txt";
+  server.answer("GET /b/k.txt", 200, "hello", headers({{"x-oss-hash-crc64ecma", fmt::to_string(crc64("hello"))}}));
+  EXPECT_EQ(run({"object", "cp", "mayfly://b/k.txt", file}), 0) << err;
+  EXPECT_EQ(sys::read_file(file), "hello");
+  unlink(file.c_str());
+  server.replies.clear();
+  server.answer("GET /b/k.txt", 200, "hellO", headers({{"x-oss-hash-crc64ecma", fmt::to_string(crc64("hello"))}}));
+  EXPECT_EQ(run({"object", "cp", "mayfly://b/k.txt", file}), 5);
+  EXPECT_FALSE(sys::exists(file));
+  EXPECT_FALSE(sys::exists(file + ".part"));
+}
+
+TEST_F(CommandsTest, ObjectDownloadRefusesKeysThatLeadOutOfTheFolder) {
+  server.answer("GET /b/", 200, "<ListBucketResult><Contents><Key>../evil</Key><Size>1</Size></Contents><IsTruncated>false</IsTruncated></ListBucketResult>");
+  EXPECT_EQ(run({"object", "cp", "-r", "mayfly://b/", testing::TempDir() + "commands-evil"}), 5);
+  EXPECT_NE(err.find("outside"), std::string::npos);
+}
+
+TEST_F(CommandsTest, ObjectListFollowsPagesAndDecodesKeys) {
+  server.answer("GET /b/", 200,
+                "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a%20b</Key><Size>2048</Size><LastModified>t</LastModified></Contents>"
+                "<IsTruncated>true</IsTruncated><NextMarker>a%20b</NextMarker></ListBucketResult>");
+  server.answer("GET /b/", 200,
+                "<ListBucketResult><EncodingType>url</EncodingType><CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes><IsTruncated>false</IsTruncated></ListBucketResult>");
+  EXPECT_EQ(run({"object", "ls", "mayfly://b/"}), 0);
+  EXPECT_EQ(out, "KEY  SIZE     MODIFIED\na b  2.0 KiB  t\nc/   -\n");
+}
+
+TEST_F(CommandsTest, ListNamesWhatIsThere) {
+  server.answer("GET /2016-08-15/services", 200, R"({"services":[{"serviceName":"s"}],"nextToken":""})");
+  server.answer("GET /2016-08-15/services/s/functions", 200,
+                R"({"functions":[{"functionName":"f","runtime":"python3","handler":"i.h","memorySize":128,"timeout":3,"codeSize":1536}]})");
+  EXPECT_EQ(run({"ls", "functions"}), 0);
+  EXPECT_EQ(out, "FUNCTION  RUNTIME  HANDLER  MEMORY  TIMEOUT  CODE\ns/f       python3  i.h      128 MB  3 s      1.5 KiB\n");
+}
+
+TEST_F(CommandsTest, DescribeSaysWhyAFunctionCannotBeCalled) {
+  server.answer("GET /mayfly/v1/functions/s/f", 200, R"({"service":"s","function":"f","can_invoke":false,"why_not":"its code is gone","instances":[]})");
+  EXPECT_EQ(run({"describe", "s/f"}), 0);
+  EXPECT_NE(out.find("s/f  CANNOT be called now\n  why          its code is gone\n"), std::string::npos) << out;
+}
+
+}  // namespace
+}  // namespace mayfly::cli
