@@ -1,0 +1,90 @@
+#include "dialects/aliyun/fc_dialect.h"
+
+#include "auth/sign_fc.h"
+#include "base/encoding.h"
+#include "dialects/aliyun/fc_routes.h"
+
+namespace mayfly::dialects::aliyun {
+namespace {
+
+std::string host_name(const http::Request& request) { return lower(std::string_view(request.host).substr(0, request.host.find(':'))); }
+
+size_t body_limit(FcBody body) {
+  switch (body) {
+    case FcBody::none: return kMaxJsonBody;  // some clients send "{}" with a GET: read and ignored
+    case FcBody::json:
+    case FcBody::optional_json: return kMaxJsonBody;
+    case FcBody::code: return kMaxCodeBody;
+    case FcBody::event: return kMaxEventBody;
+  }
+  return kMaxJsonBody;
+}
+
+io::Task<FcExpected<void>> read_body(FcCall& call, FcBody kind) {
+  auto bytes = co_await call.request.body->read_all(body_limit(kind));
+  if (!bytes) {
+    if (bytes.error() == http::BodyError::too_large)
+      co_return refuse(400, "EntityTooLarge", fmt::format("the body is larger than {} bytes", body_limit(kind)));
+    co_return invalid_argument("the body could not be read");
+  }
+  call.bytes = std::move(*bytes);
+  bool json = kind == FcBody::json || kind == FcBody::code || (kind == FcBody::optional_json && !call.bytes.empty());
+  if (!json) co_return FcExpected<void>{};
+  auto parsed = parse_json(call.bytes);  // whatever the content type says (section 3)
+  if (!parsed) co_return invalid_argument("the body is not JSON: " + parsed.error().message);
+  call.body = std::move(*parsed);
+  if (kind == FcBody::code) call.bytes = "-";  // tens of megabytes, twice: only that there was a body matters from here
+  co_return FcExpected<void>{};
+}
+
+// What the policy must allow the action on.
+std::string resource_of(const FcCall& call) {
+  std::string resource = call.service.empty() ? "*" : "services/" + call.service;
+  if (!call.function.empty()) resource += "/functions/" + call.function;
+  return call.arn(resource);
+}
+
+io::Task<FcAnswer> answer(FcCall& call) {
+  auto domain = call.context.settings.get(kDomainDocument, host_name(call.request));
+  if (domain) {
+    call.version = "2016-08-15";
+    if (!route_domain(call, *domain)) co_return refuse(404, "PathNotSupported", "no route of this domain leads there");
+    if (auto read = co_await read_body(call, FcBody::event); !read) co_return std::unexpected(read.error());
+    co_return co_await fc_proxy(call);
+  }
+  auto route = find_route(call);
+  if (!route) co_return std::unexpected(route.error());
+  if ((*route)->access == FcAccess::signed_) {
+    auto identity = call.context.verify(call.request);
+    if (!identity) co_return std::unexpected(fc_error(identity.error()));
+    call.identity = *identity;
+    if (!call.context.authorizer.allows(call.identity, {std::string((*route)->action), resource_of(call)}))
+      co_return refuse(403, "AccessDenied", fmt::format("the caller is not authorized to do {} on {}", (*route)->action, resource_of(call)));
+  }
+  if (auto read = co_await read_body(call, (*route)->body); !read) co_return std::unexpected(read.error());
+  co_return co_await (*route)->operation(call);
+}
+
+}  // namespace
+
+FcDialect::FcDialect(FcContext context) : context_([&context] {
+  if (!context.verify)
+    context.verify = [&keyring = context.keyring, &clock = context.clock](const http::Request& request) { return auth::verify_fc(request, keyring, clock); };
+  return std::move(context);
+}()) {}
+
+bool FcDialect::claims(const http::Request& request) const {
+  return is_fc_api_path(request.raw_path) || context_.settings.get(kDomainDocument, host_name(request)).has_value();
+}
+
+io::Task<http::Response> FcDialect::handle(io::Loop& loop, http::Request request) {
+  FcCall call{.context = context_, .loop = loop, .request = std::move(request), .query = {}, .version = {}, .request_id = uuid(context_.rng),
+              .service = {}, .qualifier = {}, .function = {}, .item = {}, .rest = {}, .identity = {}, .bytes = {}, .body = {}};
+  call.query = call.request.query();
+  FcAnswer result = co_await answer(call);
+  http::Response response = result ? std::move(*result) : error_response(result.error());
+  response.headers.set("X-Fc-Request-Id", call.request_id);
+  co_return response;
+}
+
+}  // namespace mayfly::dialects::aliyun

@@ -1,0 +1,120 @@
+// Custom domains: a host name whose paths lead to HTTP functions (aliyun-fc.md section 10). The longest matching route wins; a route
+// ending in "*" matches everything that begins with what stands before it.
+
+#include "base/encoding.h"
+#include "dialects/aliyun/fc_fields.h"
+#include "dialects/aliyun/fc_operations.h"
+
+namespace mayfly::dialects::aliyun {
+namespace {
+
+constexpr size_t kMaxDomainName = 253;  // RFC 1035
+
+json::object domain_json(const FcCall& call, const functions::Document& document) {
+  json::object out = document.body;
+  out["domainName"] = document.name;
+  out["accountId"] = call.account();
+  out["apiVersion"] = call.version;
+  out["createdTime"] = iso8601_s(document.created_us);
+  out["lastModifiedTime"] = iso8601_s(document.modified_us);
+  return out;
+}
+
+FcExpected<void> read_domain(const json::value& body, json::object& domain) {
+  FcFields fields(body);
+  std::string protocol;
+  fields.text("protocol", protocol);
+  const json::object* routes = fields.object("routeConfig");
+  const json::object* certificate = fields.object("certConfig");
+  if (auto good = fields.done(); !good) return good;
+  if (!protocol.empty() && protocol != "HTTP" && protocol != "HTTP,HTTPS" && protocol != "HTTPS")
+    return invalid_argument(fmt::format("protocol must be HTTP, HTTPS or \"HTTP,HTTPS\", not '{}'", protocol));
+  if (!protocol.empty()) domain["protocol"] = protocol;
+  if (routes) domain["routeConfig"] = camel_case(*routes);
+  if (certificate) domain["certConfig"] = camel_case(*certificate);
+  if (string_or(domain, "protocol").find("HTTPS") != std::string::npos && !find(domain, "certConfig"))
+    return invalid_argument("a domain that speaks HTTPS needs a certConfig");
+  if (string_or(domain, "protocol") == "HTTP") domain.erase("certConfig");
+  return {};
+}
+
+bool matches(std::string_view route, std::string_view path) {
+  if (route.ends_with('*')) return path.starts_with(route.substr(0, route.size() - 1));
+  return route == path;
+}
+
+bool allows_method(const json::value& route, const std::string& method) {
+  const json::value* methods = find_ignore_case(route, "methods");
+  if (!methods || !methods->is_array() || methods->get_array().empty()) return true;
+  for (const auto& each : methods->get_array())
+    if (each.is_string() && equals_ignore_case(view(each.get_string()), method)) return true;
+  return false;
+}
+
+}  // namespace
+
+bool route_domain(FcCall& call, const functions::Document& domain) {
+  json::value body = domain.body;
+  const json::value* config = find(body, "routeConfig");
+  const json::value* routes = config ? find(*config, "routes") : nullptr;
+  if (!routes || !routes->is_array()) return false;
+  const json::value* best = nullptr;
+  size_t longest = 0;
+  for (const auto& route : routes->get_array()) {
+    std::string path = string_or(route, "path");
+    if (!path.empty() && path.size() > longest && matches(path, call.request.raw_path) && allows_method(route, call.request.method)) {
+      best = &route;
+      longest = path.size();
+    }
+  }
+  if (!best) return false;
+  call.service = string_or(*best, "serviceName");
+  call.function = string_or(*best, "functionName");
+  call.qualifier = string_or(*best, "qualifier");
+  call.rest = call.request.raw_path;
+  return true;
+}
+
+io::Task<FcAnswer> fc_create_domain(FcCall& call) {
+  std::string name;
+  FcFields fields(call.body);
+  fields.required_text("domainName", name);
+  if (auto good = fields.done(); !good) co_return std::unexpected(good.error());
+  name = lower(name);
+  if (name.size() > kMaxDomainName || name.find_first_of("/ :") != name.npos) co_return invalid_argument(fmt::format("'{}' is no domain name", name.substr(0, kMaxDomainName)));
+  json::object domain{{"protocol", "HTTP"}, {"routeConfig", json::object{{"routes", json::array()}}}};
+  if (auto good = read_domain(call.body, domain); !good) co_return std::unexpected(good.error());
+  FC_CO_TRY(const functions::Document kept, call, "DomainName",
+            co_await call.context.settings.put(call.loop, kDomainDocument, name, std::move(domain), functions::Settings::Mode::create));
+  co_return json_response(domain_json(call, kept), etag(kept));
+}
+
+io::Task<FcAnswer> fc_get_domain(FcCall& call) {
+  FC_CO_TRY(const functions::Document kept, call, "DomainName", call.context.settings.get(kDomainDocument, lower(call.item)));
+  co_return json_response(domain_json(call, kept), etag(kept));
+}
+
+io::Task<FcAnswer> fc_update_domain(FcCall& call) {
+  FC_CO_TRY(functions::Document kept, call, "DomainName", call.context.settings.get(kDomainDocument, lower(call.item)));
+  json::object domain = kept.body;
+  if (auto good = read_domain(call.body, domain); !good) co_return std::unexpected(good.error());
+  FC_CO_TRY(kept, call, "DomainName",
+            co_await call.context.settings.put(call.loop, kDomainDocument, kept.name, std::move(domain), functions::Settings::Mode::update, call.if_match()));
+  co_return json_response(domain_json(call, kept), etag(kept));
+}
+
+io::Task<FcAnswer> fc_delete_domain(FcCall& call) {
+  FC_CO_TRY_VOID(call, "DomainName", co_await call.context.settings.erase(call.loop, kDomainDocument, lower(call.item), call.if_match()));
+  co_return no_content();
+}
+
+io::Task<FcAnswer> fc_list_domains(FcCall& call) {
+  auto query = list_query(call);
+  if (!query) co_return std::unexpected(query.error());
+  auto page = call.context.settings.list(kDomainDocument, *query);
+  json::array domains;
+  for (const auto& document : page.items) domains.push_back(domain_json(call, document));
+  co_return json_response({{"customDomains", domains}, {"nextToken", page.next}});
+}
+
+}  // namespace mayfly::dialects::aliyun

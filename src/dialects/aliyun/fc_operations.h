@@ -1,0 +1,63 @@
+#pragma once
+// The operations of the FC dialect, one function each, as the table in fc_routes.cc names them. The call outlives the task.
+
+#include "dialects/aliyun/fc_call.h"
+
+namespace mayfly::dialects::aliyun {
+
+using FcOperation = io::Task<FcAnswer> (*)(FcCall& call);
+
+// fc_services.cc
+io::Task<FcAnswer> fc_create_service(FcCall& call);
+io::Task<FcAnswer> fc_get_service(FcCall& call);
+io::Task<FcAnswer> fc_update_service(FcCall& call);
+io::Task<FcAnswer> fc_delete_service(FcCall& call);
+io::Task<FcAnswer> fc_list_services(FcCall& call);
+io::Task<FcAnswer> fc_publish_version(FcCall& call);
+io::Task<FcAnswer> fc_list_versions(FcCall& call);
+io::Task<FcAnswer> fc_delete_version(FcCall& call);
+io::Task<FcAnswer> fc_create_alias(FcCall& call);
+io::Task<FcAnswer> fc_get_alias(FcCall& call);
+io::Task<FcAnswer> fc_update_alias(FcCall& call);
+io::Task<FcAnswer> fc_delete_alias(FcCall& call);
+io::Task<FcAnswer> fc_list_aliases(FcCall& call);
+
+// fc_functions.cc
+io::Task<FcAnswer> fc_create_function(FcCall& call);
+io::Task<FcAnswer> fc_get_function(FcCall& call);
+io::Task<FcAnswer> fc_update_function(FcCall& call);
+io::Task<FcAnswer> fc_delete_function(FcCall& call);
+io::Task<FcAnswer> fc_list_functions(FcCall& call);
+io::Task<FcAnswer> fc_get_code(FcCall& call);
+io::Task<FcAnswer> fc_download_code(FcCall& call);
+io::Task<FcAnswer> fc_create_trigger(FcCall& call);
+io::Task<FcAnswer> fc_get_trigger(FcCall& call);
+io::Task<FcAnswer> fc_update_trigger(FcCall& call);
+io::Task<FcAnswer> fc_delete_trigger(FcCall& call);
+io::Task<FcAnswer> fc_list_triggers(FcCall& call);
+
+// fc_invoke.cc
+io::Task<FcAnswer> fc_invoke(FcCall& call);
+io::Task<FcAnswer> fc_proxy(FcCall& call);  // HTTP triggers: call.rest is the path the function sees
+
+// fc_settings.cc
+io::Task<FcAnswer> fc_put_async_config(FcCall& call);
+io::Task<FcAnswer> fc_get_async_config(FcCall& call);
+io::Task<FcAnswer> fc_delete_async_config(FcCall& call);
+io::Task<FcAnswer> fc_list_async_configs(FcCall& call);
+io::Task<FcAnswer> fc_tag(FcCall& call);
+io::Task<FcAnswer> fc_get_tags(FcCall& call);
+io::Task<FcAnswer> fc_untag(FcCall& call);
+io::Task<FcAnswer> fc_account_settings(FcCall& call);
+
+// fc_domains.cc
+io::Task<FcAnswer> fc_create_domain(FcCall& call);
+io::Task<FcAnswer> fc_get_domain(FcCall& call);
+io::Task<FcAnswer> fc_update_domain(FcCall& call);
+io::Task<FcAnswer> fc_delete_domain(FcCall& call);
+io::Task<FcAnswer> fc_list_domains(FcCall& call);
+constexpr const char* kDomainDocument = "custom-domain";  // the kind of its settings document
+// Fills service, qualifier, function and rest of a request on a custom domain; false if no route of it matches.
+bool route_domain(FcCall& call, const functions::Document& domain);
+
+}  // namespace mayfly::dialects::aliyun
