@@ -47,7 +47,7 @@ class FunctionFlow(unittest.TestCase):
         cls.addClassCleanup(cls.server.close)
         fc = cls.server.fc()
         fc.create_service("words")
-        fc.create_function("words", "shout", "python3", "index.handler", timeout=10, codeZipFile=support.zip_of({"index.py": SHOUT}))
+        fc.create_function("words", "shout", "python3", "index.handler", timeout=10, codeZipFile=support.zip_file({"index.py": SHOUT}))
 
     def call(self, action, **parameters):
         module = __import__(f"aliyunsdkfnf.request.v20190315.{action}Request", fromlist=[action])
@@ -103,4 +103,4 @@ class FunctionFlow(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    support.main()

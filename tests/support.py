@@ -1,5 +1,8 @@
 """A running Mayfly for a test: started on a free loopback port with a data folder of its own, ended with the test."""
+import atexit
+import io
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -8,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
+import warnings
+import zipfile
 
 BINARY = os.environ.get("MAYFLY_BINARY", "build/dev/bin/mayfly")
 SOURCE = pathlib.Path(os.environ.get("MAYFLY_SOURCE", pathlib.Path(__file__).resolve().parent.parent))
@@ -19,6 +25,8 @@ START_TIMEOUT_S = 60  # a loaded machine, a debug build
 
 if LIBRARIES:
     sys.path.insert(0, LIBRARIES)
+logging.disable(logging.CRITICAL)          # the vendors' clients log every refusal that a test asks for
+warnings.simplefilter("ignore", ResourceWarning)  # and leave files open
 
 
 class Mayfly:
@@ -34,7 +42,7 @@ class Mayfly:
     def start(self):
         info = pathlib.Path(self.data, "server.json")
         info.unlink(missing_ok=True)
-        command = [BINARY, "up", "--data-dir", self.data, "--port", "0", "--tls-port", "0", *self.arguments]
+        command = [BINARY, "up", "--data-dir", self.data, "--port", "0", "--tls-port", "0", "--runtimes", str(SOURCE / "runtimes"), *self.arguments]
         if LIBRARIES:
             command += ["--libraries", LIBRARIES]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
@@ -46,7 +54,7 @@ class Mayfly:
         self.info = json.loads(info.read_text())
         self.endpoint = self.info["endpoint"]
         keys = json.loads(pathlib.Path(self.data, "keys.json").read_text())
-        self.account, self.key_id, self.key_secret = keys["account"], keys["access_key_id"], keys["access_key_secret"]
+        self.account, self.key_id, self.key_secret = keys["accountId"], keys["accessKeyId"], keys["accessKeySecret"]
 
     def output(self):
         return pathlib.Path(self.data, "server.out").read_text(errors="replace")
@@ -103,16 +111,27 @@ class Mayfly:
         return json.loads(AcsClient(self.key_id, self.key_secret, REGION).do_action_with_exception(request))
 
 
-def zip_of(files):
-    """A zip, base64, of {name: text}."""
-    import base64
-    import io
-    import zipfile
+def zip_bytes(files):
+    """A zip of {name: text}."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():
             archive.writestr(name, text)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def zip_file(files):
+    """The same as a file, for clients that read one; removed when Python ends."""
+    file = tempfile.NamedTemporaryFile(suffix=".zip", delete=False)
+    file.write(zip_bytes(files))
+    file.close()
+    atexit.register(os.unlink, file.name)
+    return file.name
+
+
+def main():
+    """unittest.main that keeps the filters above."""
+    unittest.main(module="__main__", verbosity=2, warnings="ignore")
 
 
 def wait_until(condition, timeout_s, what):

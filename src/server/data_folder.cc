@@ -1,7 +1,6 @@
 #include "server/data_folder.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,9 +17,12 @@ DataFolder::DataFolder(std::string path) : path_(std::move(path)) {
   sys::make_folders(path_, 0700);
   std::string file = sub("lock");
   lock_ = sys::open_file(file, O_RDWR | O_CREAT, 0600);
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) < 0) {
-    if (errno != EWOULDBLOCK) throw sys::Fault("flock", file, errno);
-    throw std::runtime_error(fmt::format("the data folder {} is used by another Mayfly (pid {}); stop it or choose another folder with --data-dir", path_, trim(sys::read_file(file))));
+  struct flock whole{};  // an open-file-description lock: held until the descriptor is closed, by whatever end
+  whole.l_type = F_WRLCK;
+  if (::fcntl(lock_.get(), F_OFD_SETLK, &whole) < 0) {
+    if (errno != EAGAIN && errno != EACCES) throw sys::Fault("lock", file, errno);
+    throw std::runtime_error(
+        fmt::format("the data folder {} is used by another Mayfly (pid {}); stop it or choose another folder with --data-dir", path_, trim(sys::read_file(file))));
   }
   sys::check(::ftruncate(lock_.get(), 0), "ftruncate", file);
   sys::write_all(lock_.get(), std::to_string(::getpid()) + "\n", file);

@@ -1,6 +1,6 @@
 #pragma once
 // The data folder of one server: who holds it, and what it tells the command line.
-//   lock          held (flock) while a server runs on the folder; holds its pid
+//   lock          locked while a server runs on the folder; holds its pid
 //   server.json   where the running server answers: {"endpoint","tls_endpoint","pid","version","account","region"}; removed at a clean stop
 //   keys.json     the account's keys (auth/keyring.h)
 //   store/ blobs/ code/ logs/ ca/   the rooms' own

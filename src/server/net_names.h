@@ -6,6 +6,6 @@
 
 namespace mayfly::server {
 
-std::vector<std::string> certificate_names(const std::string& region, const std::string& account);
+std::vector<std::string> certificate_names(const std::string& region);
 
 }  // namespace mayfly::server

@@ -1,0 +1,322 @@
+#include "server/node.h"
+
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+
+#include "auth/keyring.h"
+#include "auth/roles.h"
+#include "auth/sign_oss.h"
+#include "dialects/aliyun/endpoints.h"
+#include "dialects/aliyun/fc_dialect.h"
+//FNF#include "dialects/aliyun/fnf_dialect.h"
+#include "dialects/aliyun/oss_dialect.h"
+#include "dialects/aliyun/rpc_front.h"
+#include "dialects/aliyun/sts_ram_dialect.h"
+#include "dispatch/async.h"
+#include "dispatch/dispatcher.h"
+#include "events/timers.h"
+#include "events/triggers.h"
+#include "flows/engine.h"
+#include "functions/settings.h"
+#include "io/group.h"
+#include "io/hop.h"
+#include "objects/maintenance.h"
+#include "server/doors.h"
+#include "server/native_api.h"
+#include "store/sqlite_engine.h"
+#include "sys/file.h"
+#include "usage/meter.h"
+
+namespace mayfly::server {
+namespace {
+
+namespace aliyun = dialects::aliyun;
+
+constexpr unsigned kBlobThreads = 4;  // file reads and writes in flight: hides fsync latency, costs a stack each
+
+// runtimes/ beside the binary (installed) or up the tree it was built in.
+std::string find_runtimes(const std::string& asked) {
+  if (!asked.empty()) return std::filesystem::absolute(asked);
+  for (auto folder = std::filesystem::path(sys::self_path()).parent_path(); !folder.empty() && folder != folder.root_path(); folder = folder.parent_path())
+    for (const char* place : {"runtimes", "share/mayfly/runtimes"})
+      if (std::filesystem::exists(folder / place / "python")) return folder / place;
+  throw std::runtime_error("the folder of language runtimes (python/zygote.py and others) is not beside this binary; name it with --runtimes");
+}
+
+// Code packages named by bucket and key.
+class BucketFetcher final : public aliyun::ObjectFetcher {
+ public:
+  explicit BucketFetcher(objects::Objects& objects) : objects_(objects) {}
+  io::Task<Expected<std::string, aliyun::FetchError>> fetch(io::Loop& loop, std::string bucket, std::string key, uint64_t limit) override {
+    auto opened = co_await objects_.get(loop, {.bucket = bucket, .key = key});
+    if (!opened) co_return fail(aliyun::FetchError::not_found, fmt::format("the object {}/{} cannot be read: {}", bucket, key, opened.error().message));
+    if (opened->info.size > limit) co_return fail(aliyun::FetchError::too_large, fmt::format("the object {}/{} is larger than {} bytes", bucket, key, limit));
+    auto bytes = co_await opened->body->read_all(limit);
+    if (!bytes) co_return fail(aliyun::FetchError::failed, fmt::format("reading the object {}/{} failed", bucket, key));
+    co_return std::move(*bytes);
+  }
+
+ private:
+  objects::Objects& objects_;
+};
+
+void report_fault(std::exception_ptr fault) {
+  try {
+    std::rethrow_exception(fault);
+  } catch (const std::exception& error) {
+    spdlog::error("background work failed: {}", error.what());
+  }
+}
+
+// Reads what triggers ask for out of the catalogue, as timers.
+std::vector<events::TimerSpec> wanted_timers(const functions::Catalogue& catalogue) {
+  std::vector<events::TimerSpec> specs;
+  for (const functions::Trigger& trigger : catalogue.all_triggers("timer")) {
+    json::value config(trigger.config);
+    const json::value* enable = find_ignore_case(config, "enable");
+    if (enable != nullptr && enable->is_bool() && !enable->get_bool()) continue;
+    auto text = [&](std::string_view name) {
+      const json::value* value = find_ignore_case(config, name);
+      return value != nullptr && value->is_string() ? std::string(view(value->get_string())) : std::string();
+    };
+    json::object action{{"service", trigger.service}, {"function", trigger.function}, {"qualifier", trigger.qualifier}, {"trigger", trigger.name}, {"payload", text("payload")}};
+    specs.push_back({fmt::format("fc/{}/{}/{}", trigger.service, trigger.function, trigger.name), text("cronExpression"), to_text(action)});
+  }
+  return specs;
+}
+
+}  // namespace
+
+struct Node::Rooms {
+  Rooms(const ServerOptions& given, const DataFolder& folder, std::string address, std::string ca_certificate_pem, std::vector<NodeShard> on);
+
+  void mount_dialects();
+  void listen_to_changes(io::Loop& loop);
+  io::Task<void> reconcile_timers(io::Loop& loop);
+  void fire(store::Batch& batch, const events::TimerSpec& spec, int64_t tick_us);
+  io::Task<void> sweep(io::Loop& loop);
+  json::object status() const;
+  io::Task<std::vector<usage::Meter::Sample>> samples(io::Loop& loop);
+
+  const ServerOptions options;
+  const std::string endpoint;
+  std::vector<NodeShard> shards;
+  io::Loop& home;  // shard 0: timers, and reconciling them
+
+  SystemClock clock;
+  SystemRng rng;
+  const int64_t started_us = clock.wall_us();
+  auth::Keyring keyring;
+  std::unique_ptr<store::Disk> disk;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<store::Blobs> blobs;
+  usage::LogStore logs;
+  usage::Meter meter;
+  auth::Roles roles;
+  std::unique_ptr<functions::CodeStore> code;
+  std::unique_ptr<functions::Catalogue> catalogue;
+  functions::Settings settings;
+  events::ObjectTriggers triggers;
+  objects::Ground ground;
+  objects::Objects objects;
+  objects::Buckets buckets;
+  objects::Uploads uploads;
+  BucketFetcher fetcher;
+  std::vector<std::unique_ptr<Doors>> doors;
+  std::vector<std::unique_ptr<runtime::InstanceFactory>> factories;
+  std::unique_ptr<dispatch::Dispatcher> dispatcher;
+  std::unique_ptr<dispatch::AsyncInvoker> async;
+  std::unique_ptr<flows::Engine> flows;
+  events::Timers timers;
+  io::TaskGroup background;  // on home
+
+  std::unique_ptr<aliyun::FcDialect> fc;
+  std::unique_ptr<gateway::Dialect> fnf, oss, native;
+  aliyun::StsProduct sts;
+  aliyun::RamProduct ram;
+  std::unique_ptr<aliyun::RpcFront> rpc;
+  gateway::Router router;
+};
+
+namespace {
+
+std::vector<io::Loop*> loops_of(const std::vector<NodeShard>& shards) {
+  std::vector<io::Loop*> loops;
+  for (const NodeShard& each : shards) loops.push_back(&each.shard);
+  return loops;
+}
+
+}  // namespace
+
+Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::string address, std::string ca_certificate_pem, std::vector<NodeShard> on)
+    : options(given),
+      endpoint(std::move(address)),
+      shards(std::move(on)),
+      home(shards[0].shard),
+      keyring(auth::Keyring::open(folder.path(), rng)),
+      disk(store::make_system_disk(folder.make_sub("blobs"))),
+      store(store::make_committer(store::open_sqlite_engine(folder.make_sub("store") + "/mayfly.db"))),
+      blobs(store::make_file_blobs(*disk, rng, kBlobThreads)),
+      logs(folder.sub("logs"), clock),
+      meter(logs, clock),
+      roles(*store, clock, keyring.account()),
+      code(functions::make_code_store(folder.make_sub("code"))),
+      catalogue(functions::make_catalogue(*store, *code, clock, rng)),
+      settings(*store, clock),
+      triggers(*catalogue, clock, rng,
+               {keyring.account(), options.region, [this](store::Batch& batch, dispatch::Invocation call) { dispatch::add_async(batch, call, clock.wall_us()); },
+                [this] { async->wake(); }}),
+      ground{*store, *blobs, clock, rng, &triggers},
+      objects(ground),
+      buckets(ground),
+      uploads(ground),
+      fetcher(objects),
+      timers(home, *store, clock, [this](store::Batch& batch, const events::TimerSpec& spec, int64_t tick_us) { fire(batch, spec, tick_us); }, [this] { async->wake(); }),
+      background(home, report_fault),
+      sts(keyring, roles, clock, rng),
+      ram(roles),
+      router([](const std::string& what) { spdlog::error("{}", what); }) {
+  std::vector<dispatch::ShardContext> contexts;
+  runtime::RuntimeOptions runtime{.runtimes_folder = find_runtimes(options.runtimes_folder),
+                                  .libraries_folder = options.libraries_folder.empty() ? "" : std::filesystem::absolute(options.libraries_folder).string(),
+                                  .state_folder = folder.make_sub("run"),
+                                  .ca_certificate_pem = std::move(ca_certificate_pem),
+                                  .platform_port = options.port,
+                                  .account = keyring.account(),
+                                  .region = options.region,
+                                  .unsafe_no_sandbox = options.unsafe_no_sandbox};
+  for (const NodeShard& each : shards) {
+    doors.push_back(std::make_unique<Doors>(each.shard, each.http));
+    factories.push_back(runtime::make_instance_factory(each.shard, *doors.back(), runtime, rng));
+    contexts.push_back({each.shard, *factories.back()});
+  }
+  dispatcher = dispatch::make_invoker(std::move(contexts), *catalogue, keyring, meter, rng,
+                                      {.region = options.region, .max_instances_per_function = options.max_instances, .idle_us = options.keep_alive_s * kMicrosPerSecond});
+  async = dispatch::make_async_invoker(loops_of(shards), *store, *dispatcher, *catalogue, settings, rng, {.region = options.region, .account = keyring.account()});
+  flows = std::make_unique<flows::Engine>(flows::Engine::Parts{.loops = loops_of(shards), .store = *store, .invoker = *dispatcher, .rng = rng});
+  mount_dialects();
+}
+
+void Node::Rooms::fire(store::Batch& batch, const events::TimerSpec& spec, int64_t tick_us) {
+  json::value action = parse_json(spec.action).value();
+  dispatch::Invocation call{.request_id = uuid(rng),
+                            .target = {string_or(action, "service"), string_or(action, "function"), string_or(action, "qualifier")},
+                            .payload = events::timer_event(string_or(action, "trigger"), string_or(action, "payload"), tick_us),
+                            .source = "timer"};
+  dispatch::add_async(batch, call, clock.wall_us());
+}
+
+io::Task<void> Node::Rooms::reconcile_timers(io::Loop&) { co_await timers.reconcile(wanted_timers(*catalogue)); }
+
+// A change is published on the shard that made it; what follows from it happens on the home shard.
+void Node::Rooms::listen_to_changes(io::Loop& loop) {
+  catalogue->on_change([this, &loop] {
+    triggers.reload();
+    loop.post([this, &loop] { background.spawn(reconcile_timers(loop)); });
+  });
+}
+
+// Blobs that no row names any more: what a crash left between a body and its commit, or a commit and its removal.
+io::Task<void> Node::Rooms::sweep(io::Loop& loop) {
+  auto named = co_await objects::named_blobs(ground, loop);
+  co_await blobs->sweep(loop, [&named](const std::string& id) { return named.contains(id); });
+}
+
+json::object Node::Rooms::status() const {
+  return {{"version", MAYFLY_VERSION}, {"endpoint", endpoint}, {"account", keyring.account()}, {"region", options.region}, {"shards", shards.size()},
+          {"uptimeS", (clock.wall_us() - started_us) / kMicrosPerSecond}, {"commits", store->commits()}, {"invocations", meter.invocations()},
+          {"sandbox", options.unsafe_no_sandbox ? "off" : "on"}};
+}
+
+io::Task<std::vector<usage::Meter::Sample>> Node::Rooms::samples(io::Loop& loop) {
+  using Type = usage::Meter::Sample::Type;
+  dispatch::Totals totals = co_await dispatcher->totals(loop);
+  dispatch::AsyncCounts counts = async->counts();
+  size_t connections = 0;
+  uint64_t requests = 0;
+  for (const NodeShard& each : shards) {
+    connections += each.http.connections();
+    requests += each.http.requests();
+  }
+  auto gauge = [](const char* name, const char* help, auto value) { return usage::Meter::Sample{name, help, Type::gauge, static_cast<double>(value)}; };
+  auto counter = [](const char* name, const char* help, auto value) { return usage::Meter::Sample{name, help, Type::counter, static_cast<double>(value)}; };
+  co_return std::vector<usage::Meter::Sample>{
+      gauge("mayfly_http_connections", "Open connections.", connections),
+      counter("mayfly_http_requests_total", "Requests answered.", requests),
+      counter("mayfly_store_commits_total", "Batches made durable.", store->commits()),
+      gauge("mayfly_instances", "Instances that run now.", totals.instances),
+      gauge("mayfly_instances_idle", "Instances that wait for a call.", totals.idle),
+      gauge("mayfly_calls_queued", "Calls waiting for an instance.", totals.queued),
+      counter("mayfly_calls_throttled_total", "Calls refused because too many waited.", totals.throttled),
+      gauge("mayfly_memory_reserved_megabytes", "Memory sizes of all instances added up.", totals.memory_reserved_mb),
+      gauge("mayfly_memory_budget_megabytes", "What they may add up to.", totals.memory_budget_mb),
+      gauge("mayfly_async_in_flight", "Asynchronous calls running now.", counts.in_flight),
+      counter("mayfly_async_retries_total", "Asynchronous calls put back for another try.", counts.retried),
+      counter("mayfly_async_dead_letters_total", "Asynchronous calls given up.", counts.dead),
+      gauge("mayfly_disk_free_bytes", "Free space where bodies are kept.", blobs->free_bytes()),
+  };
+}
+
+void Node::Rooms::mount_dialects() {
+  auto verify_oss = [this](const http::Request& request, const std::string& bucket, const std::string& key) { return auth::verify_oss(request, bucket, key, keyring, clock); };
+  auto verify_form = [this](const http::Query& fields) { return auth::verify_oss_form(fields, keyring, clock); };
+  oss = std::make_unique<aliyun::OssDialect>(aliyun::OssContext{buckets, objects, uploads, roles, verify_oss, verify_form, clock, rng, keyring.account(), options.region, ""});
+  fc = std::make_unique<aliyun::FcDialect>(aliyun::FcContext{*catalogue, settings, *code, *dispatcher, *async, keyring, roles, fetcher, clock, rng, options.region});
+//FNF  fnf = std::make_unique<aliyun::FnfDialect>(aliyun::FnfContext{});
+  rpc = std::make_unique<aliyun::RpcFront>(keyring, clock, rng);
+//FNF  rpc->mount("2019-03-15", "fnf", *fnf);
+  rpc->mount("2015-04-01", "sts", sts);
+  rpc->mount("2015-05-01", "ram", ram);
+  native = std::make_unique<NativeApi>(NativeApi::Context{*catalogue, *dispatcher, logs, meter, keyring, clock, [this] { return status(); },
+                                                          [this](io::Loop& loop) { return samples(loop); }});
+  router.mount([](const http::Request& request) { return request.raw_path.starts_with(NativeApi::kPrefix); }, *native);
+  router.mount([this](const http::Request& request) { return fc->claims(request); }, *fc);
+  router.mount([](const http::Request& request) { return aliyun::product_of(request) == aliyun::Product::rpc; }, *rpc);
+  router.mount([](const http::Request&) { return true; }, *oss);
+}
+
+Node::Node(const ServerOptions& options, const DataFolder& folder, std::string endpoint, std::string ca_certificate_pem, std::vector<NodeShard> shards)
+    : rooms_(std::make_unique<Rooms>(options, folder, std::move(endpoint), std::move(ca_certificate_pem), std::move(shards))) {}
+Node::~Node() = default;
+
+io::Task<void> Node::open(io::Loop& loop) {
+  Rooms& rooms = *rooms_;
+  co_await rooms.roles.load(loop);
+  co_await rooms.settings.load(loop);
+  co_await rooms.catalogue->load(loop);
+  co_await objects::recover(rooms.ground, loop);
+  co_await rooms.sweep(loop);
+  rooms.triggers.reload();
+  co_await rooms.reconcile_timers(loop);
+  rooms.listen_to_changes(loop);
+  co_await rooms.async->start(loop);
+  rooms.flows->start();
+  rooms.timers.start();
+}
+
+io::Task<void> Node::close(io::Loop& loop, io::Deadline deadline) {
+  Rooms& rooms = *rooms_;
+  co_await rooms.timers.stop();
+  co_await rooms.background.drain();
+  co_await rooms.dispatcher->stop(loop, deadline);
+  co_await rooms.async->stop(loop);
+}
+
+io::Task<void> Node::finish(io::Loop& loop) {
+  Rooms& rooms = *rooms_;
+  co_await rooms.flows->stop(loop);
+  for (size_t i = 0; i < rooms.shards.size(); ++i) {
+    runtime::InstanceFactory& factory = *rooms.factories[i];
+    co_await io::call_on<void>(loop, rooms.shards[i].shard, [&factory] { return factory.stop(); });
+  }
+}
+
+io::Task<http::Response> Node::handle(io::Loop& loop, http::Request request) { return rooms_->router.handle(loop, std::move(request)); }
+
+const std::string& Node::account() const { return rooms_->keyring.account(); }
+bool Node::keys_are_new() const { return rooms_->keyring.created(); }
+const std::string& Node::access_key_id() const { return rooms_->keyring.root_id(); }
+const std::string& Node::access_key_secret() const { return rooms_->keyring.root_secret(); }
+
+}  // namespace mayfly::server
