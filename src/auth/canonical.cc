@@ -97,7 +97,8 @@ std::optional<int64_t> read_seconds(std::string_view text) {
 Result<void> check_skew(int64_t date_us, const Clock& clock) {
   const int64_t now_us = clock.wall_us();
   if (date_us > now_us - kMaxSkewUs && date_us < now_us + kMaxSkewUs) return {};
-  return fail(AuthError::skewed, "The difference between the request time and the current time is too large.", "The server's time is " + iso8601_s(now_us) + ".");
+  return fail(AuthError::skewed, "The difference between the request time and the current time is too large.",
+              "The server's time is " + iso8601_s(now_us) + ".");
 }
 
 Result<Identity> judge(const std::string& sent, const std::vector<Reading>& readings, const Identity& identity) {

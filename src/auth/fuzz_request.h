@@ -32,7 +32,9 @@ inline http::Request read_fuzz_request(std::string_view input) {
 }
 
 inline Keyring::Find fuzz_key(std::string secret) {
-  return [secret](const std::string&, const std::string&) -> Result<Keyring::Known> { return Keyring::Known{secret, Identity{Identity::Kind::root, "1", "", ""}}; };
+  return [secret](const std::string&, const std::string&) -> Result<Keyring::Known> {
+    return Keyring::Known{secret, Identity{Identity::Kind::root, "1", "", ""}};
+  };
 }
 
 // The moment of the specifications' vectors, so that a corpus made of them passes the date checks.

@@ -63,7 +63,8 @@ Keyring Keyring::open(const std::string& folder, Rng& rng) {
     auto document = parse_json(*text);
     if (!document) throw sys::Fault("read the keys in", path + ": " + document.error().message, EINVAL);
     auto master = hex_decode(string_or(*document, "masterKey"));
-    Keyring keyring = make(string_or(*document, "accountId"), string_or(*document, "accessKeyId"), string_or(*document, "accessKeySecret"), master.value_or(""));
+    Keyring keyring =
+        make(string_or(*document, "accountId"), string_or(*document, "accessKeyId"), string_or(*document, "accessKeySecret"), master.value_or(""));
     if (keyring.account_.empty() || keyring.root_id_.empty() || keyring.root_secret_.empty() || keyring.master_.size() < kMasterBytes)
       throw sys::Fault("read the keys in", path + ": accountId, accessKeyId, accessKeySecret and masterKey (64 hex digits) are needed", EINVAL);
     return keyring;
@@ -100,7 +101,8 @@ Result<Keyring::Known> Keyring::find(const std::string& access_key_id, const std
     return Known{root_secret_, Identity{Identity::Kind::root, account_, "", ""}};
   }
   if (!access_key_id.starts_with(kTemporary))
-    return fail(AuthError::unknown_key, "The access key id '" + access_key_id.substr(0, 64) + "' is not known here.", "The server's own key is in keys.json of its data folder.");
+    return fail(AuthError::unknown_key, "The access key id '" + access_key_id.substr(0, 64) + "' is not known here.",
+                "The server's own key is in keys.json of its data folder.");
   if (token.empty()) return fail(AuthError::bad_token, "A temporary access key needs its security token.");
 
   const size_t dot = token.rfind('.');
@@ -111,7 +113,8 @@ Result<Keyring::Known> Keyring::find(const std::string& access_key_id, const std
   auto claims = text ? parse_json(*text) : Expected<json::value, JsonError>(json::value());
   if (!claims || string_or(*claims, "k") != access_key_id) return fail(AuthError::bad_token, "The security token belongs to another access key.");
   if (int_or(*claims, "e") <= clock.wall_us()) return fail(AuthError::bad_token, "The security token has expired.");
-  return Known{derive_secret(master_, access_key_id), Identity{Identity::Kind::role, account_, string_or(*claims, "r"), string_or(*claims, "s"), string_or(*claims, "p")}};
+  return Known{derive_secret(master_, access_key_id),
+               Identity{Identity::Kind::role, account_, string_or(*claims, "r"), string_or(*claims, "s"), string_or(*claims, "p")}};
 }
 
 Keyring::Find Keyring::finder(const Clock& clock) const {

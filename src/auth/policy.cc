@@ -59,7 +59,8 @@ Expected<void, PolicyError> read_conditions(const json::value& value, Statement&
 }
 
 // Exactly one of `name` and "Not" + `name`, into `in` or `out`.
-Expected<void, PolicyError> read_pair(const json::value& statement, const std::string& name, Case letters, std::vector<std::string>& in, std::vector<std::string>& out) {
+Expected<void, PolicyError> read_pair(const json::value& statement, const std::string& name, Case letters, std::vector<std::string>& in,
+                                      std::vector<std::string>& out) {
   const json::value* positive = find(statement, name);
   const json::value* negative = find(statement, "Not" + name);
   if ((positive == nullptr) == (negative == nullptr)) return malformed("A statement must have either " + name + " or Not" + name + ".");
@@ -222,7 +223,8 @@ bool statement_matches(const Statement& statement, const Access& access) {
   auto is_action = [&](const std::string& pattern) { return wildcard_matches(pattern, action); };
   auto is_resource = [&](const std::string& pattern) { return resource_matches(pattern, access.resource); };
   if (!statement.actions.empty() ? std::ranges::none_of(statement.actions, is_action) : std::ranges::any_of(statement.not_actions, is_action)) return false;
-  if (!statement.resources.empty() ? std::ranges::none_of(statement.resources, is_resource) : std::ranges::any_of(statement.not_resources, is_resource)) return false;
+  if (!statement.resources.empty() ? std::ranges::none_of(statement.resources, is_resource) : std::ranges::any_of(statement.not_resources, is_resource))
+    return false;
   return conditions_hold(statement, access);
 }
 

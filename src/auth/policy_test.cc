@@ -17,7 +17,8 @@ TEST(Policy, WildcardsMatchAnyTextAndOneCharacter) {
   for (auto [pattern, text] : std::initializer_list<std::pair<const char*, const char*>>{
            {"*", ""}, {"*", "abc"}, {"a*c", "abbbc"}, {"a?c", "abc"}, {"*b*", "abc"}, {"a*b*c", "aXbYbZc"}, {"", ""}, {"**a", "a"}, {"a*", "a"}})
     EXPECT_TRUE(wildcard_matches(pattern, text)) << pattern << " " << text;
-  for (auto [pattern, text] : std::initializer_list<std::pair<const char*, const char*>>{{"", "a"}, {"a?c", "ac"}, {"a*c", "abd"}, {"?", ""}, {"abc", "ABC"}, {"a*b*c", "acb"}})
+  for (auto [pattern, text] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"", "a"}, {"a?c", "ac"}, {"a*c", "abd"}, {"?", ""}, {"abc", "ABC"}, {"a*b*c", "acb"}})
     EXPECT_FALSE(wildcard_matches(pattern, text)) << pattern << " " << text;
 }
 
@@ -29,8 +30,10 @@ TEST(Policy, AWildcardOfTheWorstKindIsStillQuick) {
 
 TEST(Policy, AResourceLeavesRegionAndAccountOpen) {
   const char* object = "acs:oss:*:1234:bkt/dir/k.txt";
-  for (const char* pattern : {"*", "acs:oss:*:*:bkt/*", "acs:oss:::bkt/dir/*", "acs:oss:cn-hangzhou:1234:bkt/*", "acs:oss:*:1234:*", "acs:*:*:*:*"}) EXPECT_TRUE(resource_matches(pattern, object)) << pattern;
-  for (const char* pattern : {"acs:oss:*:*:bkt", "acs:oss:*:999:bkt/*", "acs:fc:*:*:bkt/*", "acs:oss:*:*:other/*"}) EXPECT_FALSE(resource_matches(pattern, object)) << pattern;
+  for (const char* pattern : {"*", "acs:oss:*:*:bkt/*", "acs:oss:::bkt/dir/*", "acs:oss:cn-hangzhou:1234:bkt/*", "acs:oss:*:1234:*", "acs:*:*:*:*"})
+    EXPECT_TRUE(resource_matches(pattern, object)) << pattern;
+  for (const char* pattern : {"acs:oss:*:*:bkt", "acs:oss:*:999:bkt/*", "acs:fc:*:*:bkt/*", "acs:oss:*:*:other/*"})
+    EXPECT_FALSE(resource_matches(pattern, object)) << pattern;
   EXPECT_TRUE(resource_matches("acs:fc:*:*:services/s/functions/*", "acs:fc:cn-hangzhou:1234:services/s/functions/f"));
   EXPECT_FALSE(resource_matches("acs:fc:cn-beijing:*:*", "acs:fc:cn-hangzhou:1234:services/s"));
   EXPECT_TRUE(resource_matches("acs:oss:*:*:bkt/a:b", "acs:oss:*:1:bkt/a:b")) << "colons in a key";
@@ -45,8 +48,9 @@ TEST(Policy, ActionsCompareWithoutCase) {
 }
 
 TEST(Policy, DenyBeatsAllowInAnyOrder) {
-  for (const char* text : {"{'Version':'1','Statement':[{'Effect':'Allow','Action':'oss:*','Resource':'*'},{'Effect':'Deny','Action':'oss:Delete*','Resource':'*'}]}",
-                           "{'Version':'1','Statement':[{'Effect':'Deny','Action':'oss:Delete*','Resource':'*'},{'Effect':'Allow','Action':'oss:*','Resource':'*'}]}"}) {
+  for (const char* text :
+       {"{'Version':'1','Statement':[{'Effect':'Allow','Action':'oss:*','Resource':'*'},{'Effect':'Deny','Action':'oss:Delete*','Resource':'*'}]}",
+        "{'Version':'1','Statement':[{'Effect':'Deny','Action':'oss:Delete*','Resource':'*'},{'Effect':'Allow','Action':'oss:*','Resource':'*'}]}"}) {
     EXPECT_EQ(evaluate(parse(text), {"oss:DeleteObject", "acs:oss:*:1:b/k"}), Verdict::denied);
     EXPECT_EQ(evaluate(parse(text), {"oss:GetObject", "acs:oss:*:1:b/k"}), Verdict::allowed);
   }
@@ -60,8 +64,12 @@ TEST(Policy, NotActionAndNotResourceMeanEverythingElse) {
 }
 
 TEST(Policy, ConditionsNarrowByPrefixAndAddress) {
-  const auto document = statement("'Effect':'Allow','Action':'oss:ListObjects','Resource':'*','Condition':{'StringLike':{'oss:Prefix':['photos/*','docs/*']},'IpAddress':{'acs:SourceIp':'10.0.0.0/8'}}");
-  auto verdict = [&](const char* prefix, const char* ip) { return evaluate(document, {"oss:ListObjects", "acs:oss:*:1:b", {{"oss:Prefix", prefix}, {"acs:SourceIp", ip}}}); };
+  const auto document = statement(
+      "'Effect':'Allow','Action':'oss:ListObjects','Resource':'*','Condition':{'StringLike':{'oss:Prefix':['photos/*','docs/"
+      "*']},'IpAddress':{'acs:SourceIp':'10.0.0.0/8'}}");
+  auto verdict = [&](const char* prefix, const char* ip) {
+    return evaluate(document, {"oss:ListObjects", "acs:oss:*:1:b", {{"oss:Prefix", prefix}, {"acs:SourceIp", ip}}});
+  };
   EXPECT_EQ(verdict("photos/2026", "10.1.2.3"), Verdict::allowed);
   EXPECT_EQ(verdict("private/", "10.1.2.3"), Verdict::silent);
   EXPECT_EQ(verdict("docs/", "11.1.2.3"), Verdict::silent);
@@ -69,7 +77,8 @@ TEST(Policy, ConditionsNarrowByPrefixAndAddress) {
 }
 
 TEST(Policy, WhatCannotBeJudgedAllowsNothingAndDeniesAll) {
-  for (const char* condition : {"'DateGreaterThan':{'acs:CurrentTime':'2026-01-01T00:00:00Z'}", "'IpAddress':{'acs:SourceIp':'not an address'}", "'StringNotEquals':{'acs:Absent':'x'}"}) {
+  for (const char* condition : {"'DateGreaterThan':{'acs:CurrentTime':'2026-01-01T00:00:00Z'}", "'IpAddress':{'acs:SourceIp':'not an address'}",
+                                "'StringNotEquals':{'acs:Absent':'x'}"}) {
     const Access access{"oss:GetObject", "acs:oss:*:1:b/k", {{"acs:SourceIp", "10.0.0.1"}}};
     const std::string rest = std::string("'Action':'*','Resource':'*','Condition':{") + condition + "}";
     EXPECT_EQ(evaluate(statement("'Effect':'Allow'," + rest), access), Verdict::silent) << condition;

@@ -262,7 +262,8 @@ std::vector<Policy> Roles::list_policies(PolicyKind kind) const {
 
 // ---- roles
 
-io::Task<Expected<Role, RoleError>> Roles::create_role(io::Loop& loop, std::string name, std::string trust_document, std::string description, int64_t max_session_s) {
+io::Task<Expected<Role, RoleError>> Roles::create_role(io::Loop& loop, std::string name, std::string trust_document, std::string description,
+                                                       int64_t max_session_s) {
   MAYFLY_CO_TRY_VOID(check_name(name));
   MAYFLY_CO_TRY_VOID(check_document(trust_document, NeedsResource::no));
   Role role;
@@ -271,7 +272,8 @@ io::Task<Expected<Role, RoleError>> Roles::create_role(io::Loop& loop, std::stri
     if (edit.base.roles.size() >= kMaxRoles) return fail(RoleError::limit, "There are 5000 roles, the most Mayfly keeps.");
     // Unique without chance: no other role was or will be made by this revision.
     const std::string id = "3" + std::to_string(edit.base.revision + 1) + hex_encode(md5(account_ + name)).substr(0, 8);
-    role = Role{.name = name, .id = id, .description = description, .trust_document = trust_document, .max_session_s = max_session_s, .created_us = edit.now_us};
+    role =
+        Role{.name = name, .id = id, .description = description, .trust_document = trust_document, .max_session_s = max_session_s, .created_us = edit.now_us};
     edit.put(role);
     return {};
   }));
@@ -304,8 +306,8 @@ io::Task<Expected<void, RoleError>> Roles::delete_role(io::Loop& loop, std::stri
   });
 }
 
-io::Task<Expected<Role, RoleError>> Roles::put_inline(io::Loop& loop, std::string name, std::string trust_document, std::map<std::string, std::string> documents,
-                                                      std::vector<Attachment> attached) {
+io::Task<Expected<Role, RoleError>> Roles::put_inline(io::Loop& loop, std::string name, std::string trust_document,
+                                                      std::map<std::string, std::string> documents, std::vector<Attachment> attached) {
   MAYFLY_CO_TRY_VOID(check_name(name));
   MAYFLY_CO_TRY_VOID(check_document(trust_document, NeedsResource::no));
   for (const auto& [document_name, text] : documents) MAYFLY_CO_TRY_VOID(check_document(text, NeedsResource::yes));
@@ -375,7 +377,8 @@ io::Task<Expected<void, RoleError>> Roles::delete_policy(io::Loop& loop, std::st
   co_return co_await apply(loop, [&](Edit& edit) -> Expected<void, RoleError> {
     auto policy = edit.policy(name);
     if (!policy) return missing_policy(name);
-    if (edit.base.attachments(name, PolicyKind::custom) > 0) return fail(RoleError::in_use, "The policy is still attached to a role: " + name + ".", "Detach it first.");
+    if (edit.base.attachments(name, PolicyKind::custom) > 0)
+      return fail(RoleError::in_use, "The policy is still attached to a role: " + name + ".", "Detach it first.");
     if (policy->versions.size() > 1) return fail(RoleError::in_use, "The policy still has further versions: " + name + ".", "Delete them first.");
     edit.policies[lower(name)] = std::nullopt;
     return {};

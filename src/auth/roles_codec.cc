@@ -33,15 +33,26 @@ std::string encode_role(const Role& role) {
 std::string encode_policy(const Policy& policy) {
   json::array versions;
   for (const auto& one : policy.versions) versions.push_back(json::object{{"id", one.id}, {"document", one.document}, {"created_us", one.created_us}});
-  return to_text(json::object{{"format", kFormat}, {"name", policy.name}, {"description", policy.description}, {"default", policy.default_version},
-                              {"next_version", policy.next_version}, {"created_us", policy.created_us}, {"updated_us", policy.updated_us}, {"versions", versions}});
+  return to_text(json::object{{"format", kFormat},
+                              {"name", policy.name},
+                              {"description", policy.description},
+                              {"default", policy.default_version},
+                              {"next_version", policy.next_version},
+                              {"created_us", policy.created_us},
+                              {"updated_us", policy.updated_us},
+                              {"versions", versions}});
 }
 
 std::optional<Role> decode_role(std::string_view text) {
   auto value = open(text);
   if (!value) return std::nullopt;
-  Role role{.name = string_or(*value, "name"), .id = string_or(*value, "id"), .description = string_or(*value, "description"), .trust_document = string_or(*value, "trust"),
-            .max_session_s = int_or(*value, "max_session_s", 3600), .created_us = int_or(*value, "created_us"), .updated_us = int_or(*value, "updated_us")};
+  Role role{.name = string_or(*value, "name"),
+            .id = string_or(*value, "id"),
+            .description = string_or(*value, "description"),
+            .trust_document = string_or(*value, "trust"),
+            .max_session_s = int_or(*value, "max_session_s", 3600),
+            .created_us = int_or(*value, "created_us"),
+            .updated_us = int_or(*value, "updated_us")};
   for (const auto& one : list(*value, "attached"))
     role.attached.push_back({string_or(one, "kind") == "system" ? PolicyKind::system : PolicyKind::custom, string_or(one, "name"), int_or(one, "attached_us")});
   if (const json::value* documents = find(*value, "inline"); documents != nullptr && documents->is_object())

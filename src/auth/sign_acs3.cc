@@ -54,7 +54,8 @@ Result<Identity> verify_acs3(const http::Request& request, const Keyring::Find& 
   const std::string* authorization = request.headers.find("Authorization");
   if (authorization == nullptr) return fail(AuthError::missing, "The request carries no signature.");
   if (!authorization->starts_with(std::string(kScheme) + " "))
-    return fail(AuthError::malformed, "The Authorization header must begin with 'ACS3-HMAC-SHA256 '.", "ACS3-HMAC-SHA256 is the only ACS3 algorithm spoken here.");
+    return fail(AuthError::malformed, "The Authorization header must begin with 'ACS3-HMAC-SHA256 '.",
+                "ACS3-HMAC-SHA256 is the only ACS3 algorithm spoken here.");
   auto fields = read_fields(std::string_view(*authorization).substr(kScheme.size()), '=');
   const std::vector<std::string> signed_headers = read_names(fields["signedheaders"]);
   if (fields["credential"].empty() || fields["signature"].empty())

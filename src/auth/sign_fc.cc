@@ -84,7 +84,8 @@ Result<Claim> read_header(const http::Request& request, const Clock& clock) {
   const std::string_view text = trim(std::string_view(*authorization).substr(kScheme.size()));
   const size_t colon = text.find(':');
   if (colon == std::string_view::npos) return fail(AuthError::malformed, "The Authorization header must be 'FC <access key id>:<signature>'.");
-  Claim claim{std::string(text.substr(0, colon)), request.headers.get("x-fc-security-token"), std::string(text.substr(colon + 1)), request.headers.get("Date"), false};
+  Claim claim{std::string(text.substr(0, colon)), request.headers.get("x-fc-security-token"), std::string(text.substr(colon + 1)), request.headers.get("Date"),
+              false};
   const auto date = parse_http_date(trim(claim.date));
   if (!date) return fail(AuthError::malformed, "The Date header must be like 'Fri, 20 Nov 2026 10:00:00 GMT'.");
   MAYFLY_TRY_VOID(check_skew(*date, clock));

@@ -19,7 +19,8 @@ Result<Identity> verify_fc(const http::Request& request, const Keyring::Find& fi
 bool carries_fc_signature(const http::Request& request);
 
 // `raw_query` is the wire's; `date` is the Date header, or x-fc-expires when presigned.
-std::string fc_string_to_sign(const std::string& method, const std::string& raw_path, const std::string& raw_query, const http::Headers& headers, const std::string& date);
+std::string fc_string_to_sign(const std::string& method, const std::string& raw_path, const std::string& raw_query, const http::Headers& headers,
+                              const std::string& date);
 std::string fc_signature(const std::string& string_to_sign, const std::string& secret);  // base64
 
 // Sets Date, x-fc-security-token (when there is one) and Authorization; `target` is the raw path and query. For our own command line.

@@ -15,12 +15,10 @@ constexpr std::string_view kV4Terminator = "aliyun_v4_request";
 constexpr std::string_view kUnsigned = "UNSIGNED-PAYLOAD";
 
 enum class Version { v1, v2, v4 };
-enum class Carrier { header, query };
 
 // What a request says about its own signature.
 struct Claim {
   Version version = Version::v1;
-  Carrier carrier = Carrier::header;
   std::string access_key_id, token, signature;
   std::string date;                     // the Date line, or x-oss-date of V4
   std::string scope;                    // V4: "<date>/<region>/<product>/aliyun_v4_request"
@@ -49,8 +47,8 @@ std::string v2_string_to_sign(const http::Request& request, const std::string& b
   collect_prefixed(request.headers, "x-oss-", headers);
   for (const auto& name : claim.additional) collect_named(request.headers, name, headers);
   const std::string query = canonical_query(request.query(), Empties::bare, {"x-oss-signature"});
-  return request.method + "\n" + request.headers.get("Content-MD5") + "\n" + request.headers.get("Content-Type") + "\n" + claim.date + "\n" + header_lines(headers) +
-         join(claim.additional, ';') + "\n" + percent_encode(resource_path(bucket, key)) + (query.empty() ? "" : "?" + query);
+  return request.method + "\n" + request.headers.get("Content-MD5") + "\n" + request.headers.get("Content-Type") + "\n" + claim.date + "\n" +
+         header_lines(headers) + join(claim.additional, ';') + "\n" + percent_encode(resource_path(bucket, key)) + (query.empty() ? "" : "?" + query);
 }
 
 std::string v4_canonical(const http::Request& request, const std::string& bucket, const std::string& key, const Claim& claim, Empties empties) {
@@ -62,8 +60,9 @@ std::string v4_canonical(const http::Request& request, const std::string& bucket
     if (name == "host") headers["host"] = request.host;
     else collect_named(request.headers, name, headers);
   }
-  return request.method + "\n" + percent_encode(resource_path(bucket, key), Slash::keep) + "\n" + canonical_query(request.query(), empties, {"x-oss-signature"}) + "\n" +
-         header_lines(headers) + "\n" + join(claim.additional, ';') + "\n" + request.headers.get("x-oss-content-sha256", kUnsigned);
+  return request.method + "\n" + percent_encode(resource_path(bucket, key), Slash::keep) + "\n" +
+         canonical_query(request.query(), empties, {"x-oss-signature"}) + "\n" + header_lines(headers) + "\n" + join(claim.additional, ';') + "\n" +
+         request.headers.get("x-oss-content-sha256", kUnsigned);
 }
 
 std::string v4_key(const std::string& secret, std::string_view date8, std::string_view region, std::string_view product) {
@@ -86,7 +85,8 @@ std::optional<Scope> split_scope(std::string_view scope) {
   return Scope{parts[0], parts[1], parts[2]};
 }
 
-Reading v4_reading(const http::Request& request, const std::string& bucket, const std::string& key, const Claim& claim, const std::string& secret, Empties empties) {
+Reading v4_reading(const http::Request& request, const std::string& bucket, const std::string& key, const Claim& claim, const std::string& secret,
+                   Empties empties) {
   const std::string canonical = v4_canonical(request, bucket, key, claim, empties);
   const std::string text = std::string(kV4) + "\n" + claim.date + "\n" + claim.scope + "\n" + hex_encode(sha256(canonical));
   const auto scope = split_scope(claim.scope);
@@ -145,7 +145,9 @@ Result<void> read_credential(const std::string& credential, Claim& claim) {
 Result<Claim> read_v1_header(const http::Request& request, std::string_view text, const Clock& clock) {
   const size_t colon = text.find(':');
   if (colon == std::string_view::npos) return fail(AuthError::malformed, "The Authorization header must be 'OSS <access key id>:<signature>'.");
-  Claim claim{.access_key_id = std::string(trim(text.substr(0, colon))), .token = request.headers.get("x-oss-security-token"), .signature = std::string(trim(text.substr(colon + 1)))};
+  Claim claim{.access_key_id = std::string(trim(text.substr(0, colon))),
+              .token = request.headers.get("x-oss-security-token"),
+              .signature = std::string(trim(text.substr(colon + 1)))};
   MAYFLY_TRY_VOID(check_header_date(request.headers, claim, clock));
   return claim;
 }
@@ -154,7 +156,10 @@ Result<Claim> read_v2_header(const http::Request& request, std::string_view text
   auto fields = read_fields(text, ':');
   if (fields["accesskeyid"].empty() || fields["signature"].empty())
     return fail(AuthError::malformed, "The Authorization header must be 'OSS2 AccessKeyId:<id>,Signature:<signature>'.");
-  Claim claim{.version = Version::v2, .access_key_id = fields["accesskeyid"], .token = request.headers.get("x-oss-security-token"), .signature = fields["signature"],
+  Claim claim{.version = Version::v2,
+              .access_key_id = fields["accesskeyid"],
+              .token = request.headers.get("x-oss-security-token"),
+              .signature = fields["signature"],
               .additional = read_names(fields["additionalheaders"])};
   MAYFLY_TRY_VOID(check_header_date(request.headers, claim, clock));
   return claim;
@@ -164,7 +169,10 @@ Result<Claim> read_v4_header(const http::Request& request, std::string_view text
   auto fields = read_fields(text, '=');
   if (fields["credential"].empty() || fields["signature"].empty())
     return fail(AuthError::malformed, "The Authorization header must be 'OSS4-HMAC-SHA256 Credential=..., Signature=...'.");
-  Claim claim{.version = Version::v4, .token = request.headers.get("x-oss-security-token"), .signature = fields["signature"], .additional = read_names(fields["additionalheaders"])};
+  Claim claim{.version = Version::v4,
+              .token = request.headers.get("x-oss-security-token"),
+              .signature = fields["signature"],
+              .additional = read_names(fields["additionalheaders"])};
   claim.date = trim(request.headers.get("x-oss-date"));
   if (claim.date.empty())
     if (const auto date = parse_http_date(trim(request.headers.get("Date")))) claim.date = compact_date(*date);
@@ -176,8 +184,11 @@ Result<Claim> read_v4_header(const http::Request& request, std::string_view text
 }
 
 Result<Claim> read_v4_query(const http::Query& query, const Clock& clock) {
-  Claim claim{.version = Version::v4, .carrier = Carrier::query, .token = value_of(query, "x-oss-security-token"), .signature = value_of(query, "x-oss-signature"),
-              .date = value_of(query, "x-oss-date"), .additional = read_names(value_of(query, "x-oss-additional-headers"))};
+  Claim claim{.version = Version::v4,
+              .token = value_of(query, "x-oss-security-token"),
+              .signature = value_of(query, "x-oss-signature"),
+              .date = value_of(query, "x-oss-date"),
+              .additional = read_names(value_of(query, "x-oss-additional-headers"))};
   const auto start_us = parse_compact_date(claim.date);
   if (!start_us) return fail(AuthError::malformed, "x-oss-date must be like 20261120T100000Z.");
   MAYFLY_TRY_VOID(read_credential(value_of(query, "x-oss-credential"), claim));
@@ -189,7 +200,7 @@ Result<Claim> read_v4_query(const http::Query& query, const Clock& clock) {
 Result<Claim> read_query(const http::Query& query, const Clock& clock) {
   const std::string version = value_of(query, "x-oss-signature-version");
   if (version == kV4) return read_v4_query(query, clock);
-  Claim claim{.carrier = Carrier::query};
+  Claim claim;
   if (version == "OSS2") {
     claim.version = Version::v2;
     claim.access_key_id = value_of(query, "x-oss-access-key-id");
@@ -233,7 +244,8 @@ std::string oss_form_v4_signature(const std::string& policy_base64, const std::s
   return hex_encode(hmac_sha256(v4_key(secret, date8, region, "oss"), policy_base64));
 }
 
-Result<Identity> verify_oss(const http::Request& request, const std::string& bucket, const std::string& key, const Keyring::Find& find_key, const Clock& clock) {
+Result<Identity> verify_oss(const http::Request& request, const std::string& bucket, const std::string& key, const Keyring::Find& find_key,
+                            const Clock& clock) {
   const std::string* authorization = request.headers.find("Authorization");
   if (authorization == nullptr && !is_presigned(request.query())) return Identity{};
   MAYFLY_TRY(const Claim claim, authorization != nullptr ? read_header(request, *authorization, clock) : read_query(request.query(), clock));
@@ -272,7 +284,9 @@ Result<Identity> verify_oss_form(const http::Query& fields, const Keyring::Find&
   return judge(field("x-oss-signature"), {{policy, signature}}, known.identity);
 }
 
-Result<Identity> verify_oss_form(const http::Query& fields, const Keyring& keyring, const Clock& clock) { return verify_oss_form(fields, keyring.finder(clock), clock); }
+Result<Identity> verify_oss_form(const http::Query& fields, const Keyring& keyring, const Clock& clock) {
+  return verify_oss_form(fields, keyring.finder(clock), clock);
+}
 
 // ---- signing, for our own clients
 

@@ -37,34 +37,113 @@ const std::vector<Vector>& vectors() {
       {3, Way::v1, "GET", "/", "", "", plain, "9IiWnLmRHoeOmOF+0HJqPK1O/xw="},
       {4, Way::v1_query, "GET", "/bkt/k.txt?OSSAccessKeyId=AK&Expires=1795172400", "bkt", "k.txt", {}, "kM0PGIt/JkXijJ37rUklV0SZd1c="},
       {5, Way::v1_query, "GET", "/bkt/k.txt?OSSAccessKeyId=AK&Expires=1795172400&security-token=TOK", "bkt", "k.txt", {}, "2ffAakjgBLn7cWlBFkCnw+6GUJc="},
-      {6, Way::v1, "PUT", "/bkt/dir/%E4%B8%AD%20%E6%96%87.txt", "bkt", "dir/中 文.txt",
-       {{"x-oss-date", kLater}, {"x-oss-security-token", "TOK"}, {"Content-MD5", kMd5}, {"Content-Type", "text/plain"}}, "b+3zA2wU3XUQ81pQSw9M7MUL2jU=", "", kLaterTime},
-      {7, Way::v1, "GET", "/?max-keys=3&prefix=d", "bkt", "", {{"x-oss-date", kLater}, {"x-oss-security-token", "TOK"}}, "hMc/BLsBYjbtaUpf/by8zXC1i2g=", "", kLaterTime},
+      {6,
+       Way::v1,
+       "PUT",
+       "/bkt/dir/%E4%B8%AD%20%E6%96%87.txt",
+       "bkt",
+       "dir/中 文.txt",
+       {{"x-oss-date", kLater}, {"x-oss-security-token", "TOK"}, {"Content-MD5", kMd5}, {"Content-Type", "text/plain"}},
+       "b+3zA2wU3XUQ81pQSw9M7MUL2jU=",
+       "",
+       kLaterTime},
+      {7,
+       Way::v1,
+       "GET",
+       "/?max-keys=3&prefix=d",
+       "bkt",
+       "",
+       {{"x-oss-date", kLater}, {"x-oss-security-token", "TOK"}},
+       "hMc/BLsBYjbtaUpf/by8zXC1i2g=",
+       "",
+       kLaterTime},
       {8, Way::v2, "PUT", "/bkt/a%20dir%2Ff.txt?acl=", "bkt", "a dir/f.txt", put, "sCZc2z6wo3OzNRVV2w31JFSfs9X5k7ERuHf/SBQOiE0="},
-      {9, Way::v2, "GET", "/bkt/?prefix=x%2F&max-keys=10", "bkt", "", {{"Date", kDate}, {"Range", "bytes=0-1"}}, "ACs91Vc06kPB3B86hw+Z/+5ylEtD831f2w28A3yDisU=", "range"},
-      {10, Way::v2_query, "GET", "/bkt/k.txt?x-oss-signature-version=OSS2&x-oss-expires=1795172400&x-oss-access-key-id=AK", "bkt", "k.txt", {},
+      {9,
+       Way::v2,
+       "GET",
+       "/bkt/?prefix=x%2F&max-keys=10",
+       "bkt",
+       "",
+       {{"Date", kDate}, {"Range", "bytes=0-1"}},
+       "ACs91Vc06kPB3B86hw+Z/+5ylEtD831f2w28A3yDisU=",
+       "range"},
+      {10,
+       Way::v2_query,
+       "GET",
+       "/bkt/k.txt?x-oss-signature-version=OSS2&x-oss-expires=1795172400&x-oss-access-key-id=AK",
+       "bkt",
+       "k.txt",
+       {},
        "vuJ/2mn69sc0nErWmMpBEFptWpYqEX0mxInZHwUZiEk="},
-      {11, Way::v4, "PUT", "/bkt/a%20dir%2Ff.txt?acl=", "bkt", "a dir/f.txt",
+      {11,
+       Way::v4,
+       "PUT",
+       "/bkt/a%20dir%2Ff.txt?acl=",
+       "bkt",
+       "a dir/f.txt",
        {{"x-oss-date", "20261120T100000Z"}, {"Content-Type", "text/plain"}, {"x-oss-meta-a", "1"}, {"x-oss-content-sha256", "UNSIGNED-PAYLOAD"}},
        "4a010e665237651024ecfc3c24674f1917bed62d16767ea19e71b15ed43160da"},
-      {12, Way::v4, "GET", "/bkt/k.txt", "bkt", "k.txt", {{"x-oss-date", "20261120T100000Z"}, {"Range", "bytes=0-1"}, {"x-oss-content-sha256", "UNSIGNED-PAYLOAD"}},
-       "69101483fad9957d78ac92ca774fdbbf89d95a35ab5e6da7f782ad0716fb048c", "range"},
-      {13, Way::v4, "GET", "/bkt/?prefix=a+b%2F&list-type=2", "bkt", "",
+      {12,
+       Way::v4,
+       "GET",
+       "/bkt/k.txt",
+       "bkt",
+       "k.txt",
+       {{"x-oss-date", "20261120T100000Z"}, {"Range", "bytes=0-1"}, {"x-oss-content-sha256", "UNSIGNED-PAYLOAD"}},
+       "69101483fad9957d78ac92ca774fdbbf89d95a35ab5e6da7f782ad0716fb048c",
+       "range"},
+      {13,
+       Way::v4,
+       "GET",
+       "/bkt/?prefix=a+b%2F&list-type=2",
+       "bkt",
+       "",
        {{"x-oss-date", "20261120T100000Z"}, {"x-oss-security-token", "TOK"}, {"x-oss-content-sha256", "UNSIGNED-PAYLOAD"}},
        "64c6026f523e6b3c8659fdeb88e8e5ef04975a246b5ce8937c693bda65a2cfdc"},
-      {14, Way::v4_query, "GET",
-       "/bkt/k.txt?x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-credential=AK%2F20261120%2Fcn-hangzhou%2Foss%2Faliyun_v4_request&x-oss-date=20261120T100000Z&x-oss-expires=3600",
-       "bkt", "k.txt", {}, "a8bb308297d2720301e4f52dac608cb33041094b824efcde9afe7fd51a597d6d"},
-      {15, Way::v4_query, "GET",
-       "/bkt/k.txt?x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-credential=STS.AK%2F20261120%2Fcn-hangzhou%2Foss%2Faliyun_v4_request&x-oss-date=20261120T100000Z"
+      {14,
+       Way::v4_query,
+       "GET",
+       "/bkt/"
+       "k.txt?x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-credential=AK%2F20261120%2Fcn-hangzhou%2Foss%2Faliyun_v4_request&x-oss-date=20261120T100000Z&x-"
+       "oss-expires=3600",
+       "bkt",
+       "k.txt",
+       {},
+       "a8bb308297d2720301e4f52dac608cb33041094b824efcde9afe7fd51a597d6d"},
+      {15,
+       Way::v4_query,
+       "GET",
+       "/bkt/"
+       "k.txt?x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-credential=STS.AK%2F20261120%2Fcn-hangzhou%2Foss%2Faliyun_v4_request&x-oss-date=20261120T100000Z"
        "&x-oss-expires=3600&x-oss-security-token=TOK",
-       "bkt", "k.txt", {}, "f6389ac244e57fd6aeee0868f412f1a264ac0b0bb6c63e6034cb2d5db2381217"},
-      {16, Way::v4, "PUT", "/bkt/dir/%E4%B8%AD%20%E6%96%87.txt", "bkt", "dir/中 文.txt",
-       {{"x-oss-date", "20261120T113110Z"}, {"x-oss-security-token", "TOK"}, {"Content-MD5", kMd5}, {"Content-Type", "text/plain"}, {"x-oss-content-sha256", "UNSIGNED-PAYLOAD"}},
-       "f3a335a89c9a5f660c2642ef6e265b7d44f9dc6ea59ae0762bb391907813287e", "", kLaterTime},
-      {17, Way::v4, "GET", "/bkt/?max-keys=3&prefix=d", "bkt", "",
+       "bkt",
+       "k.txt",
+       {},
+       "f6389ac244e57fd6aeee0868f412f1a264ac0b0bb6c63e6034cb2d5db2381217"},
+      {16,
+       Way::v4,
+       "PUT",
+       "/bkt/dir/%E4%B8%AD%20%E6%96%87.txt",
+       "bkt",
+       "dir/中 文.txt",
+       {{"x-oss-date", "20261120T113110Z"},
+        {"x-oss-security-token", "TOK"},
+        {"Content-MD5", kMd5},
+        {"Content-Type", "text/plain"},
+        {"x-oss-content-sha256", "UNSIGNED-PAYLOAD"}},
+       "f3a335a89c9a5f660c2642ef6e265b7d44f9dc6ea59ae0762bb391907813287e",
+       "",
+       kLaterTime},
+      {17,
+       Way::v4,
+       "GET",
+       "/bkt/?max-keys=3&prefix=d",
+       "bkt",
+       "",
        {{"x-oss-date", "20261120T113110Z"}, {"x-oss-security-token", "TOK"}, {"x-oss-content-sha256", "UNSIGNED-PAYLOAD"}},
-       "c453472bc2f6e2d1e79ad9fa3068df3ad010298b31f755826045cff7699a0ee4", "", kLaterTime},
+       "c453472bc2f6e2d1e79ad9fa3068df3ad010298b31f755826045cff7699a0ee4",
+       "",
+       kLaterTime},
   };
   return all;
 }
@@ -76,9 +155,13 @@ http::Request request_of(const Vector& vector, const std::string& signature) {
   const std::string additional = vector.additional;
   switch (vector.way) {
     case Way::v1: request.headers.add("Authorization", "OSS AK:" + signature); break;
-    case Way::v2: request.headers.add("Authorization", "OSS2 AccessKeyId:AK," + (additional.empty() ? "" : "AdditionalHeaders:" + additional + ",") + "Signature:" + signature); break;
+    case Way::v2:
+      request.headers.add("Authorization",
+                          "OSS2 AccessKeyId:AK," + (additional.empty() ? "" : "AdditionalHeaders:" + additional + ",") + "Signature:" + signature);
+      break;
     case Way::v4:
-      request.headers.add("Authorization", std::string("OSS4-HMAC-SHA256 Credential=AK") + kScope + ", Signature=" + signature + (additional.empty() ? "" : ", AdditionalHeaders=" + additional));
+      request.headers.add("Authorization", std::string("OSS4-HMAC-SHA256 Credential=AK") + kScope + ", Signature=" + signature +
+                                               (additional.empty() ? "" : ", AdditionalHeaders=" + additional));
       break;
     case Way::v1_query: request.raw_query += "&Signature=" + percent_encode(signature); break;
     default: request.raw_query += "&x-oss-signature=" + percent_encode(signature);
@@ -117,26 +200,33 @@ TEST(SignOss, RefusesEveryVectorWithAnotherMethodBucketKeyHeaderOrSecret) {
 TEST(SignOss, WritesTheStringsOfTheSpecification) {
   const auto sixth = request_of(vectors()[5], "");
   EXPECT_EQ(oss_v1_string_to_sign(sixth, "bkt", "dir/中 文.txt", kLater),
-            "PUT\nXUFAKrxLKna5cZ2REBfFkg==\ntext/plain\nFri, 20 Nov 2026 11:31:10 GMT\nx-oss-date:Fri, 20 Nov 2026 11:31:10 GMT\nx-oss-security-token:TOK\n/bkt/dir/中 文.txt");
+            "PUT\nXUFAKrxLKna5cZ2REBfFkg==\ntext/plain\nFri, 20 Nov 2026 11:31:10 GMT\nx-oss-date:Fri, 20 Nov 2026 11:31:10 "
+            "GMT\nx-oss-security-token:TOK\n/bkt/dir/中 文.txt");
   const auto eighth = verify_oss(request_of(vectors()[7], "wrong"), "bkt", "a dir/f.txt", knows("SK"), clock_at(kVectorTime));
-  EXPECT_EQ(eighth.error().hint, std::string("PUT\nXUFAKrxLKna5cZ2REBfFkg==\ntext/plain\n") + kDate + "\nx-oss-meta-a:1\nx-oss-meta-b:2\n\n%2Fbkt%2Fa%20dir%2Ff.txt?acl");
+  EXPECT_EQ(eighth.error().hint,
+            std::string("PUT\nXUFAKrxLKna5cZ2REBfFkg==\ntext/plain\n") + kDate + "\nx-oss-meta-a:1\nx-oss-meta-b:2\n\n%2Fbkt%2Fa%20dir%2Ff.txt?acl");
   const auto eleventh = verify_oss(request_of(vectors()[10], "wrong"), "bkt", "a dir/f.txt", knows("SK"), clock_at(kVectorTime));
-  EXPECT_TRUE(eleventh.error().hint.ends_with("PUT\n/bkt/a%20dir/f.txt\nacl\ncontent-type:text/plain\nx-oss-content-sha256:UNSIGNED-PAYLOAD\nx-oss-date:20261120T100000Z\n"
-                                              "x-oss-meta-a:1\n\n\nUNSIGNED-PAYLOAD")) << eleventh.error().hint;
+  EXPECT_TRUE(eleventh.error().hint.ends_with(
+      "PUT\n/bkt/a%20dir/f.txt\nacl\ncontent-type:text/plain\nx-oss-content-sha256:UNSIGNED-PAYLOAD\nx-oss-date:20261120T100000Z\n"
+      "x-oss-meta-a:1\n\n\nUNSIGNED-PAYLOAD"))
+      << eleventh.error().hint;
   const auto twelfth = verify_oss(request_of(vectors()[11], "wrong"), "bkt", "k.txt", knows("SK"), clock_at(kVectorTime));
-  EXPECT_TRUE(twelfth.error().hint.ends_with("GET\n/bkt/k.txt\n\nrange:bytes=0-1\nx-oss-content-sha256:UNSIGNED-PAYLOAD\nx-oss-date:20261120T100000Z\n\nrange\nUNSIGNED-PAYLOAD"));
+  EXPECT_TRUE(twelfth.error().hint.ends_with(
+      "GET\n/bkt/k.txt\n\nrange:bytes=0-1\nx-oss-content-sha256:UNSIGNED-PAYLOAD\nx-oss-date:20261120T100000Z\n\nrange\nUNSIGNED-PAYLOAD"));
 }
 
 // The wire is "acl=&prefix=&k=v" for all three; what differs is what the client signed.
 TEST(SignOss, V4AcceptsAllThreeReadingsOfEmptyParametersAndNoOther) {
   auto signed_as = [](const char* canonical_query) {
-    const std::string canonical = std::string("GET\n/bkt/\n") + canonical_query + "\nx-oss-content-sha256:UNSIGNED-PAYLOAD\nx-oss-date:20261120T100000Z\n\n\nUNSIGNED-PAYLOAD";
+    const std::string canonical =
+        std::string("GET\n/bkt/\n") + canonical_query + "\nx-oss-content-sha256:UNSIGNED-PAYLOAD\nx-oss-date:20261120T100000Z\n\n\nUNSIGNED-PAYLOAD";
     const std::string key = hmac_sha256(hmac_sha256(hmac_sha256(hmac_sha256("aliyun_v4SK", "20261120"), "cn-hangzhou"), "oss"), "aliyun_v4_request");
     return hex_encode(hmac_sha256(key, "OSS4-HMAC-SHA256\n20261120T100000Z\n20261120/cn-hangzhou/oss/aliyun_v4_request\n" + hex_encode(sha256(canonical))));
   };
   auto accepted = [&](const char* canonical_query) {
     auto request = make_request("GET", "/bkt/?acl=&prefix=&max-keys=3", {{"x-oss-date", "20261120T100000Z"}, {"x-oss-content-sha256", "UNSIGNED-PAYLOAD"}});
-    request.headers.add("Authorization", std::string("OSS4-HMAC-SHA256 Credential=AK") + kScope + ",AdditionalHeaders=,Signature=" + signed_as(canonical_query));
+    request.headers.add("Authorization",
+                        std::string("OSS4-HMAC-SHA256 Credential=AK") + kScope + ",AdditionalHeaders=,Signature=" + signed_as(canonical_query));
     return verify_oss(request, "bkt", "", knows("SK"), clock_at(kVectorTime)).has_value();
   };
   EXPECT_TRUE(accepted("acl&max-keys=3&prefix"));
@@ -157,7 +247,8 @@ TEST(SignOss, ADateOffByAMinutePassesAndByADayDoesNot) {
   for (const auto& vector : vectors()) {
     if (in_query(vector.way)) continue;
     const auto request = request_of(vector, vector.signature);
-    for (int64_t off : {minute, -minute}) EXPECT_TRUE(verify_oss(request, vector.bucket, vector.key, knows("SK"), clock_at(vector.at_us + off))) << vector.number;
+    for (int64_t off : {minute, -minute})
+      EXPECT_TRUE(verify_oss(request, vector.bucket, vector.key, knows("SK"), clock_at(vector.at_us + off))) << vector.number;
     for (int64_t off : {day, -day}) {
       const auto refused = verify_oss(request, vector.bucket, vector.key, knows("SK"), clock_at(vector.at_us + off));
       EXPECT_EQ(code_of(refused), AuthError::skewed) << vector.number;
@@ -203,12 +294,14 @@ TEST(SignOss, SaysWhatIsMalformed) {
     return code_of(verify_oss(make_request("GET", target, headers), "bkt", "k", knows("SK"), clock_at(kVectorTime)));
   };
   for (const char* authorization : {"Bearer x", "OSS AK", "OSS2 AK:x", "OSS2 AccessKeyId:AK", "OSS4-HMAC-SHA256", "OSS4-HMAC-SHA256 Credential=AK,Signature=0",
-                                    "OSS4-HMAC-SHA256 Credential=AK/20261120/r/oss/aws4_request,Signature=0", "OSS4-HMAC-SHA256 Credential=AK/20261121/r/oss/aliyun_v4_request,Signature=0"})
+                                    "OSS4-HMAC-SHA256 Credential=AK/20261120/r/oss/aws4_request,Signature=0",
+                                    "OSS4-HMAC-SHA256 Credential=AK/20261121/r/oss/aliyun_v4_request,Signature=0"})
     EXPECT_EQ(code("/bkt/k", {{"Authorization", authorization}, {"x-oss-date", "20261120T100000Z"}}), AuthError::malformed) << authorization;
   EXPECT_EQ(code("/bkt/k", {{"Authorization", "OSS AK:x"}}), AuthError::malformed) << "no date";
-  for (const char* query : {"OSSAccessKeyId=AK", "Signature=x", "Signature=x&Expires=soon", "x-oss-signature=0&x-oss-signature-version=OSS4-HMAC-SHA256",
-                            "x-oss-signature=0&x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-date=20261120T100000Z",
-                            "x-oss-signature=0&x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-date=20261120T100000Z&x-oss-credential=AK%2F20261120%2Fr%2Foss%2Faliyun_v4_request"})
+  for (const char* query :
+       {"OSSAccessKeyId=AK", "Signature=x", "Signature=x&Expires=soon", "x-oss-signature=0&x-oss-signature-version=OSS4-HMAC-SHA256",
+        "x-oss-signature=0&x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-date=20261120T100000Z",
+        "x-oss-signature=0&x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-date=20261120T100000Z&x-oss-credential=AK%2F20261120%2Fr%2Foss%2Faliyun_v4_request"})
     EXPECT_EQ(code((std::string("/bkt/k?") + query).c_str(), {}), AuthError::malformed) << query;
 }
 
@@ -240,7 +333,10 @@ TEST(SignOss, AnUploadFormIsSignedOverItsPolicy) {
 }
 
 TEST(SignOss, AnUploadFormMayBeSignedByV4) {
-  http::Query form{{"policy", kPolicy}, {"x-oss-signature-version", "OSS4-HMAC-SHA256"}, {"x-oss-credential", std::string("AK") + kScope}, {"x-oss-date", "20261120T100000Z"},
+  http::Query form{{"policy", kPolicy},
+                   {"x-oss-signature-version", "OSS4-HMAC-SHA256"},
+                   {"x-oss-credential", std::string("AK") + kScope},
+                   {"x-oss-date", "20261120T100000Z"},
                    {"x-oss-signature", oss_form_v4_signature(kPolicy, "SK", "20261120", "cn-hangzhou")}};
   EXPECT_TRUE(verify_oss_form(form, knows("SK"), clock_at(kVectorTime)));
   form[4].second[0] = form[4].second[0] == '0' ? '1' : '0';

@@ -50,10 +50,11 @@ TEST(SignRpc, AgreesWithEveryVectorOfTheSpecification) {
 }
 
 TEST(SignRpc, WritesTheStringToSignOfTheSpecification) {
-  EXPECT_EQ(rpc_string_to_sign("POST", with_system(vectors()[0].parameters)),
-            "POST&%2F&AccessKeyId%3DAK%26Action%3DStartExecution%26FlowName%3Df%26Format%3DJSON%26Input%3D%257B%2522a%2522%253A%2520%2522b%2520c%252A~%2522%257D%26"
-            "SignatureMethod%3DHMAC-SHA1%26SignatureNonce%3Dnonce-1%26SignatureType%3D%26SignatureVersion%3D1.0%26Timestamp%3D2026-11-20T10%253A00%253A00Z%26"
-            "Version%3D2019-03-15");
+  EXPECT_EQ(
+      rpc_string_to_sign("POST", with_system(vectors()[0].parameters)),
+      "POST&%2F&AccessKeyId%3DAK%26Action%3DStartExecution%26FlowName%3Df%26Format%3DJSON%26Input%3D%257B%2522a%2522%253A%2520%2522b%2520c%252A~%2522%257D%26"
+      "SignatureMethod%3DHMAC-SHA1%26SignatureNonce%3Dnonce-1%26SignatureType%3D%26SignatureVersion%3D1.0%26Timestamp%3D2026-11-20T10%253A00%253A00Z%26"
+      "Version%3D2019-03-15");
 }
 
 TEST(SignRpc, RefusesAChangedParameterAndShowsTheServersStringToSign) {
@@ -87,13 +88,15 @@ TEST(SignRpc, AcceptsAClockOffByAMinuteAndNotByADay) {
   const int64_t minute = 60 * kMicrosPerSecond, day = 24 * 60 * minute;
   EXPECT_TRUE(verify_rpc("POST", parameters, knows("SK"), clock_at(kVectorTime + minute)));
   EXPECT_TRUE(verify_rpc("POST", parameters, knows("SK"), clock_at(kVectorTime - minute)));
-  for (int64_t off : {day, -day, kMaxSkewUs, -kMaxSkewUs}) EXPECT_EQ(verify_rpc("POST", parameters, knows("SK"), clock_at(kVectorTime + off)).error().code, AuthError::skewed);
+  for (int64_t off : {day, -day, kMaxSkewUs, -kMaxSkewUs})
+    EXPECT_EQ(verify_rpc("POST", parameters, knows("SK"), clock_at(kVectorTime + off)).error().code, AuthError::skewed);
 }
 
 TEST(SignRpc, OurOwnClientIsUnderstood) {
   const auto keyring = Keyring::make("1234", "AK", "SK", std::string(32, 'm'));
   const auto clock = clock_at(kVectorTime);
-  const auto signed_query = sign_rpc("GET", {{"Action", "ListFlows"}, {"Version", "2019-03-15"}}, {.access_key_id = "AK", .access_key_secret = "SK"}, "n", clock.wall_us());
+  const auto signed_query =
+      sign_rpc("GET", {{"Action", "ListFlows"}, {"Version", "2019-03-15"}}, {.access_key_id = "AK", .access_key_secret = "SK"}, "n", clock.wall_us());
   const auto identity = verify_rpc("GET", signed_query, keyring, clock);
   ASSERT_TRUE(identity);
   EXPECT_EQ(identity->kind, Identity::Kind::root);

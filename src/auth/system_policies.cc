@@ -17,7 +17,8 @@ constexpr std::array kNamed = {
     Named{"ReadOnlyAccess", "*:Get*,*:List*,*:Describe*,*:Query*,*:BatchGet*,*:Head*,*:Check*"},
     Named{"AliyunFCInvocationAccess", "fc:InvokeFunction"},
     Named{"AliyunSTSAssumeRoleAccess", "sts:AssumeRole"},
-    Named{"AliyunECSNetworkInterfaceManagementAccess", "ecs:CreateNetworkInterface,ecs:DeleteNetworkInterface,ecs:DescribeNetworkInterfaces,vpc:DescribeVSwitchAttributes"},
+    Named{"AliyunECSNetworkInterfaceManagementAccess",
+          "ecs:CreateNetworkInterface,ecs:DeleteNetworkInterface,ecs:DescribeNetworkInterfaces,vpc:DescribeVSwitchAttributes"},
     Named{"AliyunFCDefaultRolePolicy", "log:PostLogStoreLogs,mns:SendMessage,mns:PublishMessage,fc:InvokeFunction,vpc:DescribeVSwitchAttributes"},
 };
 // Listed for people; any other product name works as well.

@@ -19,7 +19,9 @@ inline ManualClock clock_at(int64_t wall_us) {
 
 // Knows one secret, whatever the id and token: vectors carry tokens ("TOK") that no keyring of ours issued.
 inline Keyring::Find knows(std::string secret) {
-  return [secret](const std::string&, const std::string&) -> Result<Keyring::Known> { return Keyring::Known{secret, Identity{Identity::Kind::root, "1234", "", ""}}; };
+  return [secret](const std::string&, const std::string&) -> Result<Keyring::Known> {
+    return Keyring::Known{secret, Identity{Identity::Kind::root, "1234", "", ""}};
+  };
 }
 
 using Fields = std::vector<std::pair<std::string, std::string>>;

@@ -50,7 +50,8 @@ io::Task<http::Response> Router::handle(io::Loop& loop, http::Request request) {
 
 std::vector<Router::Count> Router::counts() const {
   std::vector<Count> out;
-  for (const auto& route : routes_) out.push_back({std::string(route.dialect->name()), route.requests.load(std::memory_order_relaxed), route.faults.load(std::memory_order_relaxed)});
+  for (const auto& route : routes_)
+    out.push_back({std::string(route.dialect->name()), route.requests.load(std::memory_order_relaxed), route.faults.load(std::memory_order_relaxed)});
   out.push_back({"", unclaimed_.load(std::memory_order_relaxed), 0});
   return out;
 }

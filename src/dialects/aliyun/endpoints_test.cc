@@ -28,7 +28,8 @@ TEST(Endpoints, KnowsTheVendorsHostNames) {
   EXPECT_EQ(vendor_host("project.cn-hangzhou.log.aliyuncs.com"), "log");
   EXPECT_EQ(vendor_host("oss-accelerate.aliyuncs.com"), "oss");
   EXPECT_EQ(vendor_host("bkt.oss-cn-hangzhou-internal.aliyuncs.com"), "oss");
-  for (const char* host : {"127.0.0.1:9000", "localhost", "", "fc.example.com", "aliyuncs.com", "[::1]:80", "ecs.aliyuncs.com"}) EXPECT_EQ(vendor_host(host), "") << host;
+  for (const char* host : {"127.0.0.1:9000", "localhost", "", "fc.example.com", "aliyuncs.com", "[::1]:80", "ecs.aliyuncs.com"})
+    EXPECT_EQ(vendor_host(host), "") << host;
 }
 
 TEST(Endpoints, ReadsTheBucketOfAnOssHost) {

@@ -59,7 +59,8 @@ RpcFault rpc_fault(const Failure<auth::AuthError>& failure) {
     case unknown_key: return {404, "InvalidAccessKeyId.NotFound", "Specified access key is not found. " + failure.hint};
     case bad_token: return {400, failure.message.contains("expired") ? "InvalidSecurityToken.Expired" : "InvalidSecurityToken.Malformed", failure.message};
     // The Python SDK takes what follows the first colon for the server's string and compares it with its own.
-    case bad_signature: return {400, "SignatureDoesNotMatch", "Specified signature is not matched with our calculation. server string to sign is:" + failure.hint};
+    case bad_signature:
+      return {400, "SignatureDoesNotMatch", "Specified signature is not matched with our calculation. server string to sign is:" + failure.hint};
     case skewed:
     case expired: return {400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired. " + failure.hint};
     case denied: return {403, "NoPermission", failure.message};
@@ -83,7 +84,8 @@ const RpcFront::Mounted* RpcFront::choose(const std::string& version, const std:
 io::Task<http::Response> RpcFront::handle(io::Loop& loop, http::Request request) {
   const std::string request_id = new_request_id(rng_), host = request.host;
   auto body = co_await request.body->read_all(kMaxRpcBytes);
-  if (!body && body.error() == http::BodyError::too_large) co_return rpc_error(request_id, host, 413, "RequestEntityTooLarge", "The request body is larger than 8 MiB.");
+  if (!body && body.error() == http::BodyError::too_large)
+    co_return rpc_error(request_id, host, 413, "RequestEntityTooLarge", "The request body is larger than 8 MiB.");
   if (!body) co_return rpc_error(request_id, host, 400, "MalformedRequest", "The request body could not be read to its end.");
 
   http::Query parameters = request.query();
@@ -91,7 +93,8 @@ io::Task<http::Response> RpcFront::handle(io::Loop& loop, http::Request request)
   const std::string version = first_of(parameters, "Version", request.headers, "x-acs-version");
   const Mounted* mounted = choose(version, host);
   if (mounted == nullptr)
-    co_return rpc_error(request_id, host, 404, "InvalidVersion", "Specified parameter Version is not valid. '" + version.substr(0, 64) + "' is none of the APIs spoken here.");
+    co_return rpc_error(request_id, host, 404, "InvalidVersion",
+                        "Specified parameter Version is not valid. '" + version.substr(0, 64) + "' is none of the APIs spoken here.");
   if (mounted->dialect != nullptr) {
     request.body = http::make_body(std::move(*body));
     co_return co_await mounted->dialect->handle(loop, std::move(request));

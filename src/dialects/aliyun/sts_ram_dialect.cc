@@ -72,9 +72,12 @@ http::Response StsProduct::assume_role(const RpcCall& call) const {
   const int64_t most = std::clamp(role->max_session_s, kDefaultSessionSeconds, kMaxSessionSeconds);
   const auto seconds = number(call, "DurationSeconds", kDefaultSessionSeconds);
   if (!seconds || *seconds < kMinSessionSeconds || *seconds > most)
-    return answer_error(call, 400, "InvalidParameter.DurationSeconds", "DurationSeconds must be 900 to " + std::to_string(most) + ", the role's MaxSessionDuration.");
-  if (policy.size() > kMaxSessionPolicyBytes) return answer_error(call, 400, "InvalidParameter.PolicyGrammar", "The parameter Policy is longer than 2048 bytes.");
-  if (!policy.empty() && !auth::parse_policy(policy)) return answer_error(call, 400, "InvalidParameter.PolicyGrammar", "The parameter Policy has not passed grammar check.");
+    return answer_error(call, 400, "InvalidParameter.DurationSeconds",
+                        "DurationSeconds must be 900 to " + std::to_string(most) + ", the role's MaxSessionDuration.");
+  if (policy.size() > kMaxSessionPolicyBytes)
+    return answer_error(call, 400, "InvalidParameter.PolicyGrammar", "The parameter Policy is longer than 2048 bytes.");
+  if (!policy.empty() && !auth::parse_policy(policy))
+    return answer_error(call, 400, "InvalidParameter.PolicyGrammar", "The parameter Policy has not passed grammar check.");
 
   const auth::Credentials made = keyring_.issue(role->name, session, *seconds, clock_, rng_, policy);
   return rpc_ok(call, {{"AssumedRoleUser", {{"Arn", roles_.role_arn(name) + "/" + session}, {"AssumedRoleId", role->id + ":" + session}}},
@@ -88,7 +91,8 @@ http::Response StsProduct::assume_role(const RpcCall& call) const {
 http::Response StsProduct::caller_identity(const RpcCall& call) const {
   const std::string account = roles_.account();
   if (call.identity.kind == auth::Identity::Kind::root)
-    return rpc_ok(call, {{"AccountId", account}, {"UserId", account}, {"PrincipalId", account}, {"Arn", "acs:ram::" + account + ":root"}, {"IdentityType", "Account"}});
+    return rpc_ok(
+        call, {{"AccountId", account}, {"UserId", account}, {"PrincipalId", account}, {"Arn", "acs:ram::" + account + ":root"}, {"IdentityType", "Account"}});
   const auto role = roles_.role(call.identity.role);
   const std::string id = role ? role->id : "";
   return rpc_ok(call, {{"AccountId", account},
@@ -136,7 +140,9 @@ const RamProduct::Action* RamProduct::find_action(std::string_view name) {
 
 io::Task<http::Response> RamProduct::call(io::Loop& loop, RpcCall call) {
   const Action* action = find_action(call.action);
-  if (action == nullptr) co_return answer_error(call, 404, "InvalidAction.NotFound", "Specified api is not found: '" + call.action.substr(0, 64) + "' is no action of RAM spoken here.");
+  if (action == nullptr)
+    co_return answer_error(call, 404, "InvalidAction.NotFound",
+                           "Specified api is not found: '" + call.action.substr(0, 64) + "' is no action of RAM spoken here.");
   const std::string name = action->parameter.empty() ? "*" : call.get(action->parameter);
   if (!roles_.allows(call.identity, {"ram:" + std::string(action->name), "acs:ram:*:" + roles_.account() + ":" + std::string(action->entity) + "/" + name}))
     co_return no_permission(call);
@@ -238,7 +244,8 @@ io::Task<RamProduct::Answer> RamProduct::create_policy_version(io::Loop& loop, R
   if (call.get("RotateStrategy") == "DeleteOldestNonDefaultVersionWhenLimitExceeded") {
     MAYFLY_CO_TRY(const auth::Policy policy, roles_.policy(name, PolicyKind::custom));
     auto oldest = std::ranges::find_if(policy.versions, [&](const auth::PolicyVersion& version) { return version.id != policy.default_version; });
-    if (policy.versions.size() >= auth::kMaxPolicyVersions && oldest != policy.versions.end()) MAYFLY_CO_TRY_VOID(co_await roles_.delete_policy_version(loop, name, oldest->id));
+    if (policy.versions.size() >= auth::kMaxPolicyVersions && oldest != policy.versions.end())
+      MAYFLY_CO_TRY_VOID(co_await roles_.delete_policy_version(loop, name, oldest->id));
   }
   const bool set_default = equals_ignore_case(call.get("SetAsDefault"), "true");
   MAYFLY_CO_TRY(const auth::PolicyVersion version, co_await roles_.create_policy_version(loop, name, call.get("PolicyDocument"), set_default));

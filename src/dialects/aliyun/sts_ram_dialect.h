@@ -13,7 +13,8 @@ namespace mayfly::dialects::aliyun {
 
 class StsProduct final : public RpcProduct {
  public:
-  StsProduct(const auth::Keyring& keyring, const auth::Roles& roles, const Clock& clock, Rng& rng) : keyring_(keyring), roles_(roles), clock_(clock), rng_(rng) {}
+  StsProduct(const auth::Keyring& keyring, const auth::Roles& roles, const Clock& clock, Rng& rng)
+      : keyring_(keyring), roles_(roles), clock_(clock), rng_(rng) {}
   io::Task<http::Response> call(io::Loop& loop, RpcCall call) override;
 
  private:

@@ -55,7 +55,10 @@ RamFault ram_fault(auth::RoleError error, std::string_view action) {
     case version_missing: return {404, "EntityNotExist.Policy.Version"};
     case attached_already: return {409, "EntityAlreadyExists.Role.Policy"};
     case not_attached: return {404, "EntityNotExist.Role.Policy"};
-    case in_use: return {409, action == "DeleteRole" ? "DeleteConflict.Role.Policy" : action == "DeletePolicy" ? "DeleteConflict.Policy" : "DeleteConflict.PolicyVersion.Default"};
+    case in_use:
+      return {409, action == "DeleteRole"     ? "DeleteConflict.Role.Policy"
+                   : action == "DeletePolicy" ? "DeleteConflict.Policy"
+                                              : "DeleteConflict.PolicyVersion.Default"};
     case malformed: return {400, "MalformedPolicyDocument"};
     case bad_name: return {400, action.contains("Policy") ? "InvalidParameter.PolicyName" : "InvalidParameter.RoleName"};
     case limit: return {409, "LimitExceeded"};

@@ -141,7 +141,8 @@ TEST_F(StsRam, AFullPolicyMakesRoomWhenAskedTo) {
   ram("CreatePolicy", {{"PolicyName", "p"}, {"PolicyDocument", kDocument}});
   for (int i = 0; i < 4; ++i) ram("CreatePolicyVersion", {{"PolicyName", "p"}, {"PolicyDocument", kDocument}});
   EXPECT_EQ(ram("CreatePolicyVersion", {{"PolicyName", "p"}, {"PolicyDocument", kDocument}}).code(), "LimitExceeded");
-  const auto made = ram("CreatePolicyVersion", {{"PolicyName", "p"}, {"PolicyDocument", kDocument}, {"RotateStrategy", "DeleteOldestNonDefaultVersionWhenLimitExceeded"}});
+  const auto made =
+      ram("CreatePolicyVersion", {{"PolicyName", "p"}, {"PolicyDocument", kDocument}, {"RotateStrategy", "DeleteOldestNonDefaultVersionWhenLimitExceeded"}});
   EXPECT_EQ(made.at("/PolicyVersion/VersionId"), "v6");
   EXPECT_EQ(ram("GetPolicyVersion", {{"PolicyName", "p"}, {"VersionId", "v2"}}).code(), "EntityNotExist.Policy.Version");
 }
@@ -199,7 +200,8 @@ TEST_F(StsRam, AssumeRoleSaysWhichParameterIsWrong) {
   EXPECT_EQ(code({arn, {"RoleSessionName", "!"}}), "InvalidParameter.RoleSessionName");
   EXPECT_EQ(code({{"RoleArn", "acs:ram::1234:role/nobody"}, session}), "EntityNotExist.Role");
   EXPECT_EQ(code({{"RoleArn", "acs:ram::999:role/r"}, session}), "EntityNotExist.Role");
-  for (const char* seconds : {"899", "3601", "soon", "-1"}) EXPECT_EQ(code({arn, session, {"DurationSeconds", seconds}}), "InvalidParameter.DurationSeconds") << seconds;
+  for (const char* seconds : {"899", "3601", "soon", "-1"})
+    EXPECT_EQ(code({arn, session, {"DurationSeconds", seconds}}), "InvalidParameter.DurationSeconds") << seconds;
   EXPECT_EQ(code({arn, session, {"Policy", "{}"}}), "InvalidParameter.PolicyGrammar");
 }
 
