@@ -46,6 +46,7 @@ std::unique_ptr<InstanceFactory> make_instance_factory(io::Shard& shard, DoorKee
 
 Factory::Factory(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng)
     : shard_(shard), doors_(doors), options_(std::move(options)), rng_(rng), seccomp_(sandbox::seccomp_program()), tasks_(shard) {
+  if (options_.unsafe_no_sandbox && shard_.index() == 0) fmt::print(stderr, "mayfly: functions run WITHOUT A SANDBOX, as this user, with this machine's files and network\n");
   find_cgroups();
   write_trust();
 }
@@ -56,7 +57,7 @@ void Factory::find_cgroups() {
   std::string why;
   cgroups_ = sys::CgroupRoot::find(why);
   if (!cgroups_) {
-    fmt::print(stderr, "mayfly: memory and process limits are per process (rlimits) on this machine: {}\n", why);
+    if (shard_.index() == 0) fmt::print(stderr, "mayfly: memory and process limits are per process (rlimits) on this machine: {}\n", why);
     return;
   }
   sys::remove_stale_cgroups(*cgroups_, kGroupPrefix);

@@ -235,6 +235,32 @@ TEST_F(PythonInstance, ImportsTheLibrariesOfThePlatform) {
   stop(std::move(instance));
 }
 
+TEST_F(PythonInstance, GivesAFunctionThatShipsSharedObjectsAnInterpreterThatSeesThem) {
+  auto runnable = function(
+      "import ctypes, os, sys\nlibrary = ctypes.CDLL('libshipped.so.1')\ndef handler(event, context):\n    context.logger.info('called')\n"
+      "    return [library.zlibVersion != 0, context.request_id, os.environ['FC_FUNCTION_NAME'], os.getpid(), sys.path[0]]\n");
+  std::string folder = runnable->code_path + "/lib";
+  sys::make_folders(folder);
+  std::filesystem::copy_file("/lib/x86_64-linux-gnu/libz.so.1", folder + "/libshipped.so.1");
+  runnable->function.environment["LD_LIBRARY_PATH"] = "/code:/code/lib:/usr/local/lib";
+  auto instance = started(runnable);
+  EXPECT_EQ(call(*instance, "").body, R"([true, "request-1", "detect-1", 1, "/code"])");
+  stop(std::move(instance));
+  EXPECT_TRUE(printed().ends_with(" request-1 [INFO] called\n")) << printed();
+}
+
+class Unsafe : public InSandbox {
+  void before() override { options_.unsafe_no_sandbox = true; }
+};
+
+TEST_F(Unsafe, RunsFunctionsWithoutASandboxWhenToldTo) {
+  auto runnable = function("import os, helper\ndef handler(event, context):\n    return [helper.name, os.getcwd(), os.environ['FC_FUNC_CODE_PATH']]\n");
+  sys::write_file(runnable->code_path + "/helper.py", "name = 'beside it'\n");
+  auto instance = started(runnable);
+  EXPECT_EQ(call(*instance, "").body, fmt::format(R"(["beside it", "{0}", "{0}/"])", runnable->code_path));
+  stop(std::move(instance));
+}
+
 TEST_F(PythonInstance, DrawsOtherRandomNumbersInEveryInstance) {
   auto runnable = function("import random\ndef handler(event, context):\n    return random.random()\n");
   auto one = started(runnable), other = started(runnable);

@@ -1,13 +1,18 @@
 // What hostile and broken functions cannot do: to the host, to the server, to other instances.
 #include <dirent.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+
+#include <sstream>
 
 #include "base/json.h"
 #include "runtime/sandbox_fixture.h"
 #include "sys/cgroup.h"
 #include "sys/process.h"
+#include "sys/unix_socket.h"
 
 namespace mayfly::runtime {
 namespace {
@@ -207,6 +212,43 @@ TEST_F(Isolation, NothingIsLeftAfterStop) {
   if (auto root = sys::CgroupRoot::find(why)) {
     for (const auto& [controller, folder] : root->folders()) EXPECT_FALSE(sys::exists(folder + "/mayfly-" + std::to_string(::getpid()))) << folder;
   }
+}
+
+// Every process below `pid`, by pidfd.
+std::vector<sys::Fd> descendants(pid_t pid) {
+  std::vector<sys::Fd> out;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+    std::istringstream list(sys::read_file(thread.path() / "children"));
+    for (pid_t child; list >> child;) {
+      out.push_back(sys::open_pidfd(child));
+      for (auto& below : descendants(child)) out.push_back(std::move(below));
+    }
+  }
+  return out;
+}
+
+TEST_F(Isolation, NothingRunsOnWhenTheServerIsKilled) {
+  sys::write_file(folder_ + "/index.py", "import subprocess\ndef handler(event, context):\n    print('running', flush=True)\n    subprocess.run(['setsid', 'sleep', '999'])\n");
+  auto [ours, theirs] = sys::socket_pair(SOCK_STREAM);
+  auto self = sys::self_path();
+  auto server = sys::spawn({.path = self, .arguments = {self, std::string(kServeArgument), folder_}, .inherited_fd = theirs.get()});
+  theirs.reset();
+  char said[64] = {};
+  ASSERT_GT(::read(ours.get(), said, sizeof said), 0);
+  EXPECT_STREQ(said, "running\n");
+  auto below = descendants(server.pid);
+  EXPECT_GE(below.size(), 3u) << "init, zygote, worker, and perhaps its subprocess";
+  sys::kill(server.pidfd, SIGKILL);
+  EXPECT_TRUE(WIFSIGNALED(sys::wait_status(server)));
+  for (const auto& process : below) {
+    pollfd ended{process.get(), POLLIN, 0};
+    EXPECT_EQ(::poll(&ended, 1, 10'000), 1) << "still running 10 s later";
+  }
+  std::string why;
+  auto root = sys::CgroupRoot::find(why);
+  if (!root) return;
+  on_shard([this] { make(); });  // the next server cleans up
+  for (const auto& [controller, folder] : root->folders()) EXPECT_FALSE(sys::exists(folder + "/mayfly-" + std::to_string(server.pid))) << folder;
 }
 
 }  // namespace

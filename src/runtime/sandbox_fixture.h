@@ -15,6 +15,9 @@
 
 namespace mayfly::runtime {
 
+// Makes the test binary a small server that waits to be killed; then a folder with index.py follows.
+constexpr std::string_view kServeArgument = "--serve-until-killed";
+
 // A door that answers every connection with one fixed line and remembers which doors were opened.
 class TestDoors final : public DoorKeeper {
  public:

@@ -100,8 +100,8 @@ Reply Worker::death_of(const Running& running) {
 }
 
 int64_t Worker::memory_bytes() {
-  if (parts_.cgroup && alive_ && shard_.now_us() - peak_read_us_ > kPeakMaxAgeUs) {
-    peak_bytes_ = static_cast<int64_t>(parts_.cgroup->peak_bytes());
+  if (alive_ && shard_.now_us() - peak_read_us_ > kPeakMaxAgeUs) {
+    peak_bytes_ = static_cast<int64_t>(parts_.cgroup ? parts_.cgroup->peak_bytes() : sys::peak_memory_bytes(parts_.process.pidfd));
     peak_read_us_ = shard_.now_us();
   }
   return peak_bytes_;

@@ -7,8 +7,10 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <sstream>
 
 #include "sys/fault.h"
+#include "sys/file.h"
 
 namespace mayfly::sys {
 namespace {
@@ -53,6 +55,26 @@ Fd open_pidfd(pid_t pid) { return Fd(static_cast<int>(check(::syscall(SYS_pidfd_
 
 void kill(const Fd& pidfd, int signal) {
   if (::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) < 0 && errno != ESRCH) throw Fault("pidfd_send_signal", "", errno);
+}
+
+namespace {
+
+// The number after `label` in a file of "label: number" lines.
+int64_t labelled(const std::string& path, const std::string& label) {
+  std::istringstream lines(read_file_if_exists(path).value_or(""));
+  int64_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(label)) std::istringstream(line.substr(label.size())) >> number;
+  }
+  return number;
+}
+
+}  // namespace
+
+uint64_t peak_memory_bytes(const Fd& pidfd) {
+  int64_t pid = labelled("/proc/self/fdinfo/" + std::to_string(pidfd.get()), "Pid:");
+  if (pid <= 0) return 0;
+  return static_cast<uint64_t>(labelled("/proc/" + std::to_string(pid) + "/status", "VmHWM:")) << 10;
 }
 
 int wait_status(const Child& child) {

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ constexpr int kInheritedFd = 3;
 
 Fd open_pidfd(pid_t pid);
 void kill(const Fd& pidfd, int signal);  // a process that has already ended is fine
+uint64_t peak_memory_bytes(const Fd& pidfd);  // most it ever had resident; 0 once it has ended
 int wait_status(const Child& child);     // reaps our own child, blocking; wait status
 
 }  // namespace mayfly::sys

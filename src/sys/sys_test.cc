@@ -1,0 +1,110 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <csignal>
+
+#include "sys/cgroup.h"
+#include "sys/fault.h"
+#include "sys/file.h"
+#include "sys/process.h"
+#include "sys/unix_socket.h"
+
+namespace mayfly::sys {
+namespace {
+
+TEST(UnixSocket, CarriesBytesDescriptorsAndTheSender) {
+  auto [a, b] = socket_pair(SOCK_SEQPACKET);
+  pass_credentials(b.get());
+  Fd zero = open_file("/dev/zero", O_RDONLY);
+  int fd = zero.get();
+  ASSERT_TRUE(send_message(a.get(), "hello", {&fd, 1}));
+  Message message;
+  ASSERT_EQ(receive_message(b.get(), 100, message), Received::message);
+  EXPECT_EQ(message.bytes, "hello");
+  EXPECT_EQ(message.sender, ::getpid());
+  ASSERT_EQ(message.fds.size(), 1u);
+  char byte = 'x';
+  EXPECT_EQ(::read(message.fds[0].get(), &byte, 1), 1);
+  EXPECT_EQ(byte, '\0');
+}
+
+TEST(UnixSocket, SaysWhenThereIsNothingWhenItIsTooLongAndWhenTheFarEndIsGone) {
+  auto [a, b] = socket_pair(SOCK_SEQPACKET);
+  set_nonblocking(b.get());
+  Message message;
+  EXPECT_EQ(receive_message(b.get(), 100, message), Received::nothing);
+  send_message(a.get(), "longer than four bytes");
+  EXPECT_THROW(receive_message(b.get(), 4, message), Fault);
+  a.reset();
+  EXPECT_EQ(receive_message(b.get(), 100, message), Received::closed);
+  EXPECT_FALSE(send_message(b.get(), "x"));
+}
+
+TEST(Process, GetsItsArgumentsItsEnvironmentAndOneDescriptor) {
+  auto [ours, theirs] = socket_pair(SOCK_STREAM);
+  auto child = spawn({.path = "/bin/sh", .arguments = {"sh", "-c", "echo $0 $NAME >&3; exit 5", "zero"}, .environment = {"NAME=value"}, .inherited_fd = theirs.get()});
+  int status = wait_status(child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 5);
+  char text[32] = {};
+  ASSERT_GT(::read(ours.get(), text, sizeof text), 0);
+  EXPECT_STREQ(text, "zero value\n");
+}
+
+TEST(Process, IsKilledByItsPidfdOnceAndForAll) {
+  auto child = spawn({.path = "/bin/sleep", .arguments = {"sleep", "1000"}});
+  EXPECT_GT(peak_memory_bytes(child.pidfd), 0u);
+  kill(child.pidfd, SIGKILL);
+  pollfd ended{child.pidfd.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ended, 1, 10'000), 1);
+  int status = wait_status(child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  kill(child.pidfd, SIGKILL);  // a process that has ended is fine
+  EXPECT_EQ(peak_memory_bytes(child.pidfd), 0u);
+}
+
+TEST(Process, ThatDoesNotExistIsAFault) { EXPECT_THROW(spawn({.path = "/no/such/program", .arguments = {"x"}}), Fault); }
+
+class InCgroup : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string why;
+    root_ = CgroupRoot::find(why);
+    if (!root_) GTEST_SKIP() << "cgroups cannot be made here: " << why;
+  }
+  std::optional<CgroupRoot> root_;
+};
+
+TEST_F(InCgroup, ProcessesEnterByThemselvesAndAreHeldToItsLimits) {
+  Cgroup group(*root_, "mayfly-test-" + std::to_string(::getpid()), {.memory_bytes = 64 << 20, .processes = 10});
+  auto entries = group.entries();
+  auto child = spawn({.path = "/bin/sh", .arguments = {"sh", "-c", "echo 0 >&3; exec grep -q mayfly-test /proc/self/cgroup"}, .inherited_fd = entries.at(0).get()});
+  EXPECT_EQ(wait_status(child), 0);
+  auto hog = spawn({.path = "/usr/bin/python3", .arguments = {"python3", "-S", "-c", "import os\nos.write(3, b'0')\nbytearray(1 << 30)"}, .inherited_fd = entries.at(0).get()});
+  int status = wait_status(hog);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+  EXPECT_EQ(group.memory_kills(), 1u);
+  EXPECT_GT(group.peak_bytes(), 32u << 20);
+  EXPECT_TRUE(group.remove());
+  EXPECT_TRUE(group.remove()) << "again is fine";
+}
+
+TEST_F(InCgroup, ThoseOfAServerThatIsGoneAreRemovedAndThoseOfOneThatLivesAreNot) {
+  auto gone = spawn({.path = "/bin/true", .arguments = {"true"}});
+  wait_status(gone);
+  std::string prefix = "mayfly-stale-" + std::to_string(::getpid()) + "-";
+  Cgroup stale(*root_, prefix + std::to_string(gone.pid), {}), inner(*root_, prefix + std::to_string(gone.pid) + "/instance", {});
+  Cgroup ours(*root_, prefix + std::to_string(::getpid()), {});
+  remove_stale_cgroups(*root_, prefix);
+  for (const auto& [controller, folder] : root_->folders()) {
+    EXPECT_FALSE(exists(folder + "/" + prefix + std::to_string(gone.pid)));
+    EXPECT_TRUE(exists(folder + "/" + prefix + std::to_string(::getpid())));
+  }
+  EXPECT_TRUE(ours.remove());
+}
+
+}  // namespace
+}  // namespace mayfly::sys
