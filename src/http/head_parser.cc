@@ -1,5 +1,7 @@
 #include "http/head_parser.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "base/encoding.h"
@@ -101,24 +103,31 @@ std::expected<void, Refusal> HeadParser::check_framing() {
   return {};
 }
 
-bool is_token(std::string_view text) {
-  for (char c : text) {
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (!letter && (c == '\0' || std::string_view("!#$%&'*+-.^_`|~").find(c) == std::string_view::npos)) return false;
-  }
-  return !text.empty();
-}
-
 namespace {
 
-// Host, port and IPv6 brackets; whatever else stands in an authority (user names, spaces, slashes) is somebody's trick.
-bool is_authority(std::string_view text) {
-  for (char c : text) {
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (!letter && std::string_view("-._~:[]%").find(c) == std::string_view::npos) return false;
-  }
-  return true;
+// Letters, digits and `others`: a set of bytes to test one by one.
+constexpr std::array<bool, 256> alphanumeric_and(std::string_view others) {
+  std::array<bool, 256> set{};
+  for (unsigned char c = '0'; c <= '9'; ++c) set[c] = true;
+  for (unsigned char c = 'A'; c <= 'Z'; ++c) set[c] = set[c + ('a' - 'A')] = true;
+  for (unsigned char c : others) set[c] = true;
+  return set;
 }
+bool all_in(const std::array<bool, 256>& set, std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [&](unsigned char c) { return set[c]; });
+}
+
+constexpr auto kTokenBytes = alphanumeric_and("!#$%&'*+-.^_`|~");
+// Host, port and IPv6 brackets; whatever else stands in an authority (user names, spaces, slashes) is somebody's trick.
+constexpr auto kAuthorityBytes = alphanumeric_and("-._~:[]%");
+
+bool is_authority(std::string_view text) { return all_in(kAuthorityBytes, text); }
+
+}  // namespace
+
+bool is_token(std::string_view text) { return !text.empty() && all_in(kTokenBytes, text); }
+
+namespace {
 
 std::expected<void, Refusal> resolve_host(const HeadParser& parser, Request& request) {
   size_t hosts = 0;
