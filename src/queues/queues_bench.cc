@@ -63,12 +63,13 @@ BENCHMARK(EnqueueDeliverAcknowledge)->ArgName("bytes")->Arg(512)->UseRealTime()-
 void DrainBacklog(benchmark::State& state) {
   store::TestFolder folder;
   int64_t backlog = state.range(0);
+  std::string payload(512, 'x');
   for (auto _ : state) {
     state.PauseTiming();
     auto engine = store::open_sqlite_engine(folder / "kv");
     for (int64_t at = 0; at < backlog;) {
       store::Batch batch;
-      for (int row = 0; row < 1'000; ++row, ++at) add(batch, {.queue = "bench", .due_us = at, .id = std::to_string(at), .payload = std::string(512, 'x')});
+      for (int row = 0; row < 1'000; ++row, ++at) add(batch, {.queue = "bench", .due_us = at, .id = std::to_string(at), .payload = payload});
       engine->apply(std::span(&batch, 1));
     }
     io::Shard shard(0);

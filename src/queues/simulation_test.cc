@@ -2,6 +2,7 @@
 // message is either still queued or was handled, exactly once and with its payload, and messages nobody sent do not appear.
 #include "store/simulation.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "io/sync.h"
@@ -130,19 +131,19 @@ TEST(QueueSimulation, TheAccountClosesWithACutAtEveryCommit) {
   auto report = simulate(store::seeds_from_environment({.seeds = 100}), make_total_queue);
   EXPECT_EQ(report.broken, "");
   EXPECT_GT(report.cuts, report.runs / 2);
-  std::cout << report.runs << " runs, " << report.cuts << " cuts\n";
+  fmt::print("{} runs, {} cuts\n", report.runs, report.cuts);
 }
 
 TEST(QueueSimulation, AnOpenOutputGateIsFoundWithin500Seeds) {
   auto report = simulate({.seeds = 500, .faults = SimFaults{.acknowledge_before_commit = true}}, make_total_queue);
   EXPECT_NE(report.broken, "");
-  std::cout << report.broken << "\n";
+  fmt::print("{}\n", report.broken);
 }
 
 TEST(QueueSimulation, AFenceThatAlwaysHoldsIsFoundWithin500Seeds) {
   auto report = simulate({.seeds = 500, .faults = SimFaults{.ignore_expectations = true}}, make_total_queue);
   EXPECT_NE(report.broken, "");
-  std::cout << report.broken << "\n";
+  fmt::print("{}\n", report.broken);
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ class BlobReader {
  public:
   virtual ~BlobReader() = default;
   virtual uint64_t size() const = 0;
-  // Up to `size` bytes at `offset`, checked; shorter only at the end.
+  // Up to `size` bytes at `offset`, checked; shorter only at the end. The caller bounds `size`: about twice as much memory is used.
   virtual io::Task<std::expected<std::string, BlobError>> read(uint64_t offset, size_t size) = 0;
 };
 

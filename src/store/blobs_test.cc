@@ -114,7 +114,8 @@ TEST_F(BlobsTest, AFileCutShortOrExchangedIsCorrupt) {
   EXPECT_EQ(loop_.wait(read_all(*blobs_, loop_, one, 1 << 20)), std::unexpected(BlobError::corrupt));
   // Two blocks of one file, each intact, in the other's place.
   size_t block = format::kBlockBytes + format::kCrcBytes, head = sizeof(format::Header);
-  sys::write_file(path_of(one), intact.substr(0, head) + intact.substr(head + block, block) + intact.substr(head, block) + intact.substr(head + 2 * block));
+  std::string first = intact.substr(head, block), second = intact.substr(head + block, block);
+  sys::write_file(path_of(one), intact.substr(0, head) + second + first + intact.substr(head + 2 * block));
   EXPECT_EQ(loop_.wait(read_all(*blobs_, loop_, one, 1 << 20)), std::unexpected(BlobError::corrupt));
 }
 

@@ -1,4 +1,5 @@
 // Random operations on the memory engine and on SQLite: every answer must be equal (reliability.md R8.3). The seed is printed.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
@@ -59,7 +60,7 @@ class Generator {
 TEST(EngineDifferential, MemoryAndSqliteGiveTheSameAnswers) {
   uint64_t seed = SystemRng().next();
   if (const char* given = std::getenv("MAYFLY_SEED")) seed = std::stoull(given);
-  std::cout << "MAYFLY_SEED=" << seed << "\n";
+  fmt::print("MAYFLY_SEED={}\n", seed);
   TestFolder folder;
   auto memory = make_memory_engine();
   auto sqlite = open_sqlite_engine(folder / "kv");

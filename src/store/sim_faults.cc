@@ -97,7 +97,9 @@ class UncheckedBlobs final : public Blobs {
     co_return std::make_unique<UncheckedReader>(loop, disk_.open("blobs/" + id.substr(0, 2) + "/" + id));
   }
   io::Task<void> remove(io::Loop& loop, std::string id) override { return blobs_.remove(loop, std::move(id)); }
-  io::Task<void> sweep(io::Loop& loop, std::function<bool(const std::string& id)> is_named) override { return blobs_.sweep(loop, std::move(is_named)); }
+  io::Task<void> sweep(io::Loop& loop, std::function<bool(const std::string& id)> is_named) override {
+    return blobs_.sweep(loop, std::move(is_named));
+  }
   uint64_t free_bytes() override { return blobs_.free_bytes(); }
 
  private:

@@ -142,7 +142,7 @@ struct SimVfsCalls {
     std::memcpy(out, bytes.data(), bytes.size());
     return size;
   }
-  static int sleep(sqlite3_vfs*, int us) { return us; }
+  static int pass_time(sqlite3_vfs*, int us) { return us; }
   static int now(sqlite3_vfs*, double* julian_day) {
     *julian_day = 2'461'000.5;
     return SQLITE_OK;
@@ -178,7 +178,10 @@ const sqlite3_io_methods SimVfsCalls::kMethods = {
 };
 
 SimVfs::SimVfs(SimPower& power, Syncs syncs)
-    : power_(power), syncs_(syncs), name_(fmt::format("mayfly-sim-{}", static_cast<const void*>(this))), registration_(std::make_unique<Registration>()) {
+    : power_(power),
+      syncs_(syncs),
+      name_(fmt::format("mayfly-sim-{}", static_cast<const void*>(this))),
+      registration_(std::make_unique<Registration>()) {
   sqlite3_vfs& vfs = registration_->vfs;
   vfs.iVersion = 1;
   vfs.szOsFile = sizeof(SimHandle);
@@ -190,7 +193,7 @@ SimVfs::SimVfs(SimPower& power, Syncs syncs)
   vfs.xAccess = SimVfsCalls::access;
   vfs.xFullPathname = SimVfsCalls::full_path;
   vfs.xRandomness = SimVfsCalls::randomness;
-  vfs.xSleep = SimVfsCalls::sleep;
+  vfs.xSleep = SimVfsCalls::pass_time;
   vfs.xCurrentTime = SimVfsCalls::now;
   vfs.xGetLastError = SimVfsCalls::last_error;
   MAYFLY_CHECK_OP(sqlite3_vfs_register(&vfs, 0), ==, SQLITE_OK);

@@ -2,6 +2,7 @@
 // intact, no row names a body that is missing or torn, no increment is lost. Each planted fault is found.
 #include "store/simulation.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "io/group.h"
@@ -158,13 +159,14 @@ TEST(Simulation, WhatWasAcknowledgedSurvivesACutAtEveryStep) {
   auto report = simulate(seeds_from_environment({.seeds = 30}), make_puts_and_bodies);
   EXPECT_EQ(report.broken, "");
   EXPECT_GT(report.cuts, report.runs / 2);
-  std::cout << report.runs << " runs, " << report.cuts << " cuts\n";
+  fmt::print("{} runs, {} cuts\n", report.runs, report.cuts);
 }
 
 TEST(Simulation, WhatWasAcknowledgedSurvivesCutsAndFailedSyncsOverManySeeds) {
-  auto report = simulate(seeds_from_environment({.first_seed = 1'000, .seeds = 300, .cuts_per_seed = 5, .sync_failures = true}), make_puts_and_bodies);
+  SimOptions options{.first_seed = 1'000, .seeds = 300, .cuts_per_seed = 5, .sync_failures = true};
+  auto report = simulate(seeds_from_environment(options), make_puts_and_bodies);
   EXPECT_EQ(report.broken, "");
-  std::cout << report.runs << " runs, " << report.cuts << " cuts\n";
+  fmt::print("{} runs, {} cuts\n", report.runs, report.cuts);
 }
 
 class PlantedFault : public testing::TestWithParam<std::pair<const char*, SimFaults>> {};
@@ -173,7 +175,7 @@ TEST_P(PlantedFault, IsFoundWithin500Seeds) {
   auto [name, faults] = GetParam();
   auto report = simulate({.seeds = 500, .cuts_per_seed = 8, .sync_failures = faults.ignore_sync_failure, .faults = faults}, make_puts_and_bodies);
   EXPECT_NE(report.broken, "") << name;
-  std::cout << name << ": " << report.broken << "\n";
+  fmt::print("{}: {}\n", name, report.broken);
 }
 
 INSTANTIATE_TEST_SUITE_P(Simulation, PlantedFault,

@@ -1,5 +1,6 @@
 // The SQLite engine on simulated files, with the power cut at a random write, truncation, sync or deletion, also of a checkpoint and
 // of the first opening: what apply() acknowledged is there, and what was under way is there whole or not at all.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
@@ -104,7 +105,7 @@ TEST(SqlitePowerCut, WhatWasAppliedSurvivesAndNothingIsTorn) {
     cuts += story.cuts;
   }
   EXPECT_GT(cuts, 150);
-  std::cout << cuts << " cuts\n";
+  fmt::print("{} cuts\n", cuts);
 }
 
 TEST(SqlitePowerCut, SyncsThatDoNothingAreFoundWithin500Seeds) {
@@ -112,7 +113,7 @@ TEST(SqlitePowerCut, SyncsThatDoNothingAreFoundWithin500Seeds) {
   uint64_t seed = 0;
   while (complaint.empty() && seed < 500) complaint = Story(++seed, SimVfs::Syncs::ignored).tell();
   EXPECT_NE(complaint, "");
-  std::cout << "seed " << seed << ": " << complaint << "\n";
+  fmt::print("seed {}: {}\n", seed, complaint);
 }
 
 }  // namespace

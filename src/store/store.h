@@ -23,7 +23,7 @@ class Store {
   virtual io::Task<std::optional<std::string>> get(io::Loop& loop, std::string key) = 0;
   virtual io::Task<std::vector<Entry>> scan(io::Loop& loop, Range range) = 0;
   virtual io::Task<Commit> commit(io::Loop& loop, Batch batch) = 0;
-  // Monotone count of commits, for sequencers and metrics.
+  // Batches that applied since this store was made, for metrics; starts again at 0 with the process, so it is no durable sequencer.
   virtual uint64_t commits() const = 0;
 };
 

@@ -42,7 +42,11 @@ void DurablePuts(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * (kPuts / callers) * callers);
 }
-BENCHMARK(DurablePuts)->ArgNames({"callers", "bytes"})->Args({1, 1024})->Args({64, 1024})->Args({256, 512})->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(DurablePuts)
+    ->ArgNames({"callers", "bytes"})
+    ->Args({1, 1024})->Args({64, 1024})->Args({256, 512})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace mayfly::store
