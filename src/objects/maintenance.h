@@ -2,6 +2,9 @@
 // What the objects room does once at start, before serving: recover() reopens the gates of buckets whose deletion a crash cut short and
 // drops parts whose upload has ended; named_blobs() then says which blobs are not garbage, for Blobs::sweep (reliability.md R3.1).
 
+#include <set>
+#include <string>
+
 #include "objects/objects.h"
 
 namespace mayfly::objects {

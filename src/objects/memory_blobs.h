@@ -2,6 +2,7 @@
 // Blobs in memory, for tests: what is finished is there, what is not is gone, and a test may damage or lose any of them.
 
 #include <map>
+#include <set>
 
 #include "store/blobs.h"
 

@@ -5,6 +5,7 @@
 // Stateless over the store: safe from any shard.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>

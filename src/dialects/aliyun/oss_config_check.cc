@@ -25,6 +25,26 @@ void set_default(pugi::xml_node root, const char* name, const char* value) {
   if (!root.child(name)) root.append_child(name).text().set(value);
 }
 
+// Python clients write True and False and insist on reading true and false.
+void lower_boolean(pugi::xml_node parent, const char* name) {
+  pugi::xml_node node = parent.child(name);
+  std::string value = lower(text_of(node));
+  if (is_boolean(value)) node.text().set(value.c_str());
+}
+
+// What the service makes of a redirect: for a mirror, one flag rules the query string both ways.
+void settle_redirect(pugi::xml_node redirect) {
+  for (const char* name : {"PassQueryString", "MirrorPassQueryString", "MirrorFollowRedirect", "MirrorCheckMd5", "EnableReplacePrefix",
+                           "MirrorPassOriginalSlashes", "MirrorSNI"}) {
+    lower_boolean(redirect, name);
+  }
+  lower_boolean(redirect.child("MirrorHeaders"), "PassAll");
+  pugi::xml_node mirror = redirect.child("MirrorPassQueryString");
+  if (text_of(redirect.child("RedirectType")) != "Mirror" || !mirror) return;
+  pugi::xml_node pass = redirect.child("PassQueryString") ? redirect.child("PassQueryString") : redirect.append_child("PassQueryString");
+  pass.text().set(mirror.text().get());
+}
+
 std::unexpected<OssError> invalid(const std::string& name, const std::string& value) {
   return invalid_argument(fmt::format("The value of {} is not valid.", name), name, value);
 }
@@ -87,6 +107,10 @@ OssExpected<std::string> check_website(std::string_view text) {
   }
   if (pugi::xml_node index = root.child("IndexDocument"); index && text_of(index.child("Suffix")).empty()) return invalid("Suffix", "");
   if (pugi::xml_node error = root.child("ErrorDocument"); error && text_of(error.child("Key")).empty()) return invalid("Key", "");
+  for (pugi::xml_node rule : root.child("RoutingRules").children("RoutingRule")) {
+    if (!rule.child("RuleNumber") || !rule.child("Redirect")) return malformed_xml();
+    settle_redirect(rule.child("Redirect"));
+  }
   return to_markup(root);
 }
 

@@ -93,6 +93,24 @@ OssTask object(OssCall& call) {
   co_return co_await get_object(call);
 }
 
+// A V4 signature names its region in the credential "<id>/<date>/<region>/oss/aliyun_v4_request". Any region is served, but it must look
+// like one: a client that was given none signs "None".
+OssExpected<void> check_region(const OssCall& call) {
+  std::string scope = call.parameter("x-oss-credential");
+  std::string authorization = call.header("Authorization");
+  if (size_t at = authorization.find("Credential="); scope.empty() && at != std::string::npos) {
+    scope = authorization.substr(at + std::string_view("Credential=").size());
+    scope.resize(std::min(scope.size(), scope.find_first_of(", ")));
+  }
+  if (scope.empty()) return {};
+  size_t date = scope.find('/'), region = date == std::string::npos ? date : scope.find('/', date + 1);
+  if (region == std::string::npos) return {};  // malformed: the signature's business
+  std::string name = scope.substr(region + 1, scope.find('/', region + 1) - region - 1);
+  bool plausible = !name.empty() && std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+  if (plausible) return {};
+  return refuse(400, "InvalidArgument", "The signing region in credential is invalid.");
+}
+
 // Which reading of the address is meant, and by whom.
 OssExpected<void> identify(OssCall& call, const std::vector<OssAddress>& addresses) {
   for (size_t i = 0; i < addresses.size(); ++i) {
@@ -114,6 +132,7 @@ OssTask answer(OssCall& call) {
     call.key = addresses.front().key;
     co_return co_await preflight(call);
   }
+  MAYFLY_CO_TRY_VOID(check_region(call));
   MAYFLY_CO_TRY_VOID(identify(call, addresses));
   if (call.bucket.empty()) co_return co_await service(call);
   if (!objects::valid_bucket_name(call.bucket)) co_return refuse(400, "InvalidBucketName", "The specified bucket is not valid.");
@@ -139,6 +158,9 @@ io::Task<http::Response> OssDialect::handle(io::Loop& loop, http::Request reques
   response.headers.set("x-oss-request-id", call.request_id);
   response.headers.set("x-oss-server-time", std::to_string((loop.now_us() - started_us) / kMicrosPerMilli));
   if (!response.headers.has("Server")) response.headers.set("Server", "AliyunOSS");
+  // Some clients announce a body with a GET and never send it; waiting for it to skip it would eat the next request.
+  bool bodiless = call.request.method == "GET" || call.request.method == "HEAD";
+  if (bodiless && call.request.body && call.request.body->declared_size().value_or(0) > 0) response.headers.set("Connection", "close");
   co_await add_cors_headers(call, response);
   co_return response;
 }

@@ -43,6 +43,7 @@ OssTask append_object(OssCall& call) {
   if (position < 0) co_return invalid_argument("Missing append position.", "position", "");
   MAYFLY_CO_TRY_VOID(check_length(call));
   objects::AppendRequest request{.position = static_cast<uint64_t>(position), .content_md5 = call.header("Content-MD5"), .caller = call.caller()};
+  if (position > 0) call.request.headers.remove("x-oss-tagging");  // what an object is called is said when it begins
   MAYFLY_CO_TRY(request.info, info_from_headers(call));
   MAYFLY_CO_TRY(objects::ObjectInfo info, co_await call.context.objects.append(call.loop, std::move(request), std::move(call.request.body)));
   http::Response response;
