@@ -11,9 +11,10 @@ import cv2
 import numpy
 import oss2
 
-CASCADE = "haarcascade_frontalface_default.xml"
-SEARCH_SIDE = 800  # pixels: the longer side of the picture that is searched; more finds smaller faces and takes longer
-MIN_FACE = 30      # pixels there: smaller is mostly noise
+CASCADE = "haarcascade_frontalface_alt2.xml"  # of OpenCV's cascades the one that takes least else for a face, and the fastest
+SEARCH_SIDE = int(os.environ.get("SEARCH_SIDE", "800"))  # pixels: the longer side of the picture that is searched
+MIN_FACE = 30       # pixels there: smaller is mostly noise
+NEIGHBOURS = 5      # overlapping finds that make a face: with 3 half the boxes on group photos are no faces
 GREEN = (0, 255, 0)
 
 faces_in = None  # the classifier: 8 ms to load, so once per instance
@@ -50,7 +51,7 @@ def find_faces(image):
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     if scale < 1.0:
         grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    found = faces_in.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=3, minSize=(MIN_FACE, MIN_FACE))
+    found = faces_in.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=NEIGHBOURS, minSize=(MIN_FACE, MIN_FACE))
     return [tuple(round(side / scale) for side in box) for box in found]
 
 
