@@ -5,6 +5,7 @@
 // ended when nobody has called for a while. When a function changes, its pool drains and the waiting calls go to the new one.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "base/rng.h"
 #include "dispatch/invoker.h"
 #include "functions/catalogue.h"
+#include "functions/settings.h"
 #include "runtime/instance.h"
 
 namespace mayfly::dispatch {
@@ -27,6 +29,8 @@ struct DispatchOptions {
   // Instances of one function beyond the cores only make each other slower; twice that covers those that wait for the network, and two
   // more keep a one-core machine from standing still behind one slow call. 0: 2 * cores + 2.
   size_t max_instances_per_function = 0;
+  // A lower limit for one function, 0 for none; asked on its home shard when it needs another instance. Empty: none has one.
+  std::function<size_t(const functions::Runnable&)> instance_limit{};
   // What the memory sizes of all instances may add up to, MB. 0: three quarters of the machine's memory.
   int64_t memory_budget_mb = 0;
   size_t max_waiting_per_function = 1'024;     // calls, each with its payload in memory; beyond it: throttled
@@ -34,6 +38,11 @@ struct DispatchOptions {
   int64_t forget_us = 600 * kMicrosPerSecond;  // a function nobody calls for so long loses its zygote too
   int64_t stop_grace_us = 2 * kMicrosPerSecond;  // between the polite end of an instance and SIGKILL
 };
+
+// The limit that an on-demand-config document sets: kind kOnDemandConfig, name on_demand_name(), member maximumInstanceCount.
+constexpr const char* kOnDemandConfig = "on-demand-config";
+std::string on_demand_name(const std::string& service, const std::string& qualifier, const std::string& function);
+size_t on_demand_limit(const functions::Settings& settings, const functions::Runnable& runnable);
 
 struct InstanceStatus {
   std::string id, qualifier, version;

@@ -102,6 +102,19 @@ TEST_F(DispatcherTest, ScalesOutUpToTheLimitAndServesInOrder) {
   EXPECT_EQ(world_.order, (std::vector<std::string>{"sleep 10", "sleep 11", "sleep 12", "sleep 13", "sleep 14", "sleep 15"}));
 }
 
+TEST_F(DispatcherTest, AFunctionsOwnLimitLowersTheGeneralOne) {
+  functions::Settings settings(*store_, loop_.clock());
+  EXPECT_TRUE(loop_.wait(settings.put(loop_, kOnDemandConfig, on_demand_name("s", "", "f"), {{"maximumInstanceCount", 1}}, functions::Settings::Mode::create)));
+  open({.max_instances_per_function = 3, .instance_limit = [&settings](const functions::Runnable& runnable) { return on_demand_limit(settings, runnable); }});
+  std::vector<Result> results;
+  for (int i = 0; i < 4; ++i) spawn("sleep 10", results);
+  loop_.wait(group_.drain());
+  EXPECT_EQ(world_.peak, 1u);
+  EXPECT_EQ(results.size(), 4u);
+  loop_.wait(invoker_->stop(loop_, io::Deadline::never()));
+  invoker_.reset();
+}
+
 TEST_F(DispatcherTest, AWaitingCallIsRefusedAtItsDeadline) {
   std::vector<Result> results, late;
   for (int i = 0; i < 2; ++i) spawn("sleep 1000", results);

@@ -96,6 +96,15 @@ class NodeDispatcher final : public Dispatcher {
 
 }  // namespace
 
+std::string on_demand_name(const std::string& service, const std::string& qualifier, const std::string& function) {
+  return fmt::format("services/{}.{}/functions/{}", service, qualifier.empty() ? functions::kLatest : std::string_view(qualifier), function);
+}
+
+size_t on_demand_limit(const functions::Settings& settings, const functions::Runnable& runnable) {
+  auto document = settings.get(kOnDemandConfig, on_demand_name(runnable.service.name, runnable.qualifier, runnable.function.name));
+  return document ? static_cast<size_t>(std::max<int64_t>(0, int_or(document->body, "maximumInstanceCount"))) : 0;
+}
+
 std::unique_ptr<Dispatcher> make_invoker(std::vector<ShardContext> shards, functions::Catalogue& catalogue, const auth::Keyring& keyring,
                                          InvocationObserver& observer, Rng& rng, DispatchOptions options) {
   return std::make_unique<NodeDispatcher>(std::move(shards), catalogue, keyring, observer, rng, std::move(options));

@@ -110,13 +110,19 @@ io::Task<Pool::Grant> Pool::acquire(io::Deadline deadline) {
   co_return Grant{.failure = {InvokeError::exhausted,
                               fmt::format("no instance of {} became free in time: {} are busy, {} are starting, {} calls are waiting", name(),
                                           slots_.size(), starting_, waiting_.size()),
-                              starting_ + slots_.size() < context_.options.max_instances_per_function ? "the memory budget of this machine is in use"
+                              starting_ + slots_.size() < instance_limit() ? "the memory budget of this machine is in use"
                                                                                                       : "raise the limit of instances per function"}};
+}
+
+size_t Pool::instance_limit() const {
+  size_t most = context_.options.max_instances_per_function;
+  size_t own = context_.options.instance_limit ? context_.options.instance_limit(*runnable_) : 0;
+  return own == 0 ? most : std::min(own, most);
 }
 
 void Pool::consider() {
   if (draining_) return;
-  while (starting_ * concurrency_ < waiting_.size() && slots_.size() + starting_ < context_.options.max_instances_per_function) {
+  while (starting_ * concurrency_ < waiting_.size() && slots_.size() + starting_ < instance_limit()) {
     bool pause = !slots_.empty() && context_.loop.now_us() < no_start_before_us_;
     if (pause) return;
     if (!context_.budget.take(runnable_->function.memory_mb)) return context_.memory_needed();

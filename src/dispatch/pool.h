@@ -101,6 +101,7 @@ class Pool {
   io::Task<Outcome> serve(Slot* slot, const Invocation& invocation, int64_t waited_us);
   Grant start_failure(const Failure<runtime::StartError>& failure, const std::string& log) const;
   Slot* find_free();
+  size_t instance_limit() const;
   void hand_over(Slot* slot);
   void release(Slot* slot);
   void become_idle(Slot* slot);

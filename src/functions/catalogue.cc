@@ -68,11 +68,16 @@ io::Task<void> StoreCatalogue::load(io::Loop& loop) {
     if (kind == "version") of.versions[store::read_ordered_int((*key)[3])] = version_row_from(*value);
     if (kind == "alias") of.aliases[(*key)[3]] = alias_from(*value);
   }
+  std::set<std::string> digests;
   for (auto& [name, each] : services) {
+    for (const auto& [function, kept] : each->functions) digests.insert(kept.code.digest);
+    for (const auto& [number, row] : each->versions)
+      for (const Function& frozen : row.functions) digests.insert(frozen.code.digest);
     refresh_runnables(*each, code_);
     next->services[name] = std::move(each);
   }
   tables_.store(std::move(next));
+  co_await code_.keep_only(loop, std::move(digests));
 }
 
 void StoreCatalogue::on_change(std::function<void()> listener) {

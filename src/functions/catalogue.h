@@ -39,7 +39,7 @@ class Catalogue {
  public:
   virtual ~Catalogue() = default;
 
-  // Loads everything; call once before use.
+  // Loads everything, and drops code packages that nothing names any more; call once before use.
   virtual io::Task<void> load(io::Loop& loop) = 0;
 
   virtual io::Task<Result<Service>> create_service(io::Loop& loop, Service service) = 0;

@@ -71,6 +71,21 @@ TEST_F(CatalogueTest, KeepsEverythingAcrossARestart) {
   EXPECT_EQ(failed(catalogue_->publish(loop_, "s", "again")).code, CatalogueError::conflict);
 }
 
+TEST_F(CatalogueTest, StartingDropsCodeThatNothingNames) {
+  Code named = ok(code_.add(loop_, "named")), frozen = ok(code_.add(loop_, "frozen")), lost = ok(code_.add(loop_, "lost"));
+  ok(catalogue_->create_service(loop_, {.name = "s"}));
+  Function f = function("s", "f");
+  f.code = frozen;
+  ok(catalogue_->create_function(loop_, f));
+  ok(catalogue_->publish(loop_, "s", ""));
+  f.code = named;
+  ok(catalogue_->update_function(loop_, f, ""));
+  open();
+  EXPECT_TRUE(code_.package_path(named.digest));
+  EXPECT_TRUE(code_.package_path(frozen.digest));
+  EXPECT_FALSE(code_.package_path(lost.digest));
+}
+
 TEST_F(CatalogueTest, NamesWhatIsMissingAndWhatIsThereTwice) {
   EXPECT_EQ(failed(catalogue_->create_function(loop_, function("s", "f"))).code, CatalogueError::not_found);
   service_and_function();

@@ -6,6 +6,8 @@
 
 #include <condition_variable>
 #include <deque>
+#include <filesystem>
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -47,8 +49,15 @@ class DiskCodeStore final : public CodeStore {
 
   io::Task<Result<Code>> add(io::Loop& loop, std::string zip) override {
     if (zip.size() > kMaxPackageBytes) co_return fail(CatalogueError::too_large, fmt::format("the code package is larger than {} bytes", kMaxPackageBytes));
-    Job job{*this, loop, std::move(zip)};
-    co_return co_await job;
+    Result<Code> code = fail(CatalogueError::invalid, "");
+    Job job{*this, loop, [this, &zip, &code] { code = keep(zip); }};
+    co_await job;
+    co_return code;
+  }
+
+  io::Task<void> keep_only(io::Loop& loop, std::set<std::string> digests) override {
+    Job job{*this, loop, [this, &digests] { sweep(digests); }};
+    co_await job;
   }
 
   std::string path(const Code& code) const override { return code.digest.empty() ? std::string() : folder_ + "/" + code.digest; }
@@ -60,12 +69,11 @@ class DiskCodeStore final : public CodeStore {
   }
 
  private:
-  // Lives in the frame of add(); the worker thread fills it and posts the frame back to its loop.
+  // Lives in the frame of its coroutine; the worker thread runs it and posts the frame back to its loop.
   struct Job {
     DiskCodeStore& store;
     io::Loop& loop;
-    std::string zip;
-    std::optional<Result<Code>> result{};
+    std::function<void()> work;
     std::exception_ptr fault{};
     std::coroutine_handle<> waiting{};
 
@@ -78,9 +86,8 @@ class DiskCodeStore final : public CodeStore {
       }
       store.changed_.notify_one();
     }
-    Result<Code> await_resume() {
+    void await_resume() {
       if (fault) std::rethrow_exception(fault);
-      return std::move(*result);
     }
   };
 
@@ -95,7 +102,7 @@ class DiskCodeStore final : public CodeStore {
         jobs_.pop_front();
       }
       try {
-        job->result.emplace(keep(job->zip));
+        job->work();
       } catch (...) {
         job->fault = std::current_exception();
       }
@@ -121,6 +128,15 @@ class DiskCodeStore final : public CodeStore {
     sys::check(::rename(fresh.c_str(), home.c_str()), "rename", home);
     sync_folder(folder_);
     return code;
+  }
+
+  void sweep(const std::set<std::string>& digests) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+      std::string name = entry.path().filename().string();
+      std::string digest = name.ends_with(".zip") ? name.substr(0, name.size() - 4) : name;
+      if (name != "tmp" && !digests.contains(digest)) sys::remove_tree(entry.path().string());
+    }
+    sync_folder(folder_);
   }
 
   std::string temporary() const { return folder_ + "/tmp"; }

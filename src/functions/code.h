@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "functions/model.h"
@@ -23,6 +24,9 @@ class CodeStore {
   // Verifies, unpacks and keeps a zip; durable when it returns. The same bytes twice cost nothing. CatalogueError::invalid for a bad
   // archive, too_large beyond a limit. Runs off the shard's thread.
   virtual io::Task<Result<Code>> add(io::Loop& loop, std::string zip) = 0;
+  // Removes every package whose digest is not among `digests`. For start-up, before anything is added: what no function and no version
+  // names any more would otherwise stay for ever.
+  virtual io::Task<void> keep_only(io::Loop& loop, std::set<std::string> digests) = 0;
   virtual std::string path(const Code& code) const = 0;                    // the folder
   virtual std::optional<std::string> package_path(const std::string& digest) const = 0;  // the zip
 };

@@ -17,6 +17,10 @@ class FakeCodeStore final : public CodeStore {
     packages[code.digest] = std::move(zip);
     co_return code;
   }
+  io::Task<void> keep_only(io::Loop&, std::set<std::string> digests) override {
+    std::erase_if(packages, [&digests](const auto& each) { return !digests.contains(each.first); });
+    co_return;
+  }
   std::string path(const Code& code) const override { return "/packages/" + code.digest; }
   std::optional<std::string> package_path(const std::string& digest) const override {
     if (!packages.contains(digest)) return std::nullopt;

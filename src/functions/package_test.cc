@@ -141,6 +141,17 @@ std::optional<Result<Code>> add(CodeStore& store, std::string zip) {
   return out;
 }
 
+io::Task<void> sweep_and_stop(io::Shard& shard, CodeStore& store, std::set<std::string> digests) {
+  co_await store.keep_only(shard, std::move(digests));
+  shard.stop();
+}
+void keep_only(CodeStore& store, std::set<std::string> digests) {
+  io::Shard shard(0);
+  io::TaskGroup group(shard);
+  shard.post([&] { group.spawn(sweep_and_stop(shard, store, std::move(digests))); });
+  shard.run();
+}
+
 TEST_F(PackageTest, TheStoreKeepsOnePackagePerContent) {
   auto store = make_code_store(folder_ + "/code");
   std::string zip = zip_of({{"index.py", "x = 1"}});
@@ -156,6 +167,11 @@ TEST_F(PackageTest, TheStoreKeepsOnePackagePerContent) {
   ASSERT_TRUE(bad);
   EXPECT_FALSE(*bad);
   EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/code/tmp"));
+  keep_only(*store, {(*first)->digest});
+  EXPECT_TRUE(store->package_path((*first)->digest));
+  keep_only(*store, {});
+  EXPECT_FALSE(store->package_path((*first)->digest));
+  EXPECT_FALSE(sys::exists(store->path(**first)));
 }
 
 }  // namespace
