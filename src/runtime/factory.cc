@@ -23,6 +23,8 @@ class PythonInstance final : public Instance {
  public:
   PythonInstance(std::shared_ptr<Worker> worker, int64_t start_us, int64_t init_us) : worker_(std::move(worker)), start_us_(start_us), init_us_(init_us) {}
 
+  ~PythonInstance() override { worker_->kill(); }  // stopped already, unless its owner gave up
+
   const std::string& id() const override { return worker_->id(); }
   bool alive() const override { return worker_->alive(); }
   io::Task<Reply> call(Call call) override { return worker_->call(std::move(call)); }
@@ -161,16 +163,25 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> Factory::start(StartCo
   }
 }
 
+// A fork of `zygote` in `cgroup`, which goes again when there is none.
+io::Task<Expected<Forked, StartError>> Factory::forked_into(Zygote& zygote, std::optional<sys::Cgroup>& cgroup) {
+  Expected<Forked, StartError> forked;
+  try {
+    uint32_t token = zygote.ask_fork(cgroup ? cgroup->entries() : std::vector<sys::Fd>{});
+    forked = co_await zygote.forked(token, io::Deadline::after_us(shard_, kForkUs));
+  } catch (const sys::Fault& fault) {
+    forked = fail(StartError::sandbox, fault.what());
+  }
+  if (!forked && cgroup) cgroup->remove();
+  co_return forked;
+}
+
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> Factory::fork_instance(StartContext context, std::shared_ptr<Zygote> zygote, int64_t began_us) {
   const auto& function = context.runnable->function;
   uint64_t memory_bytes = static_cast<uint64_t>(function.memory_mb) << 20;
   auto cgroup = group("instance", memory_bytes, kMaxProcesses);
-  uint32_t token = zygote->ask_fork(cgroup ? cgroup->entries() : std::vector<sys::Fd>{});
-  auto forked = co_await zygote->forked(token, io::Deadline::after_us(shard_, kForkUs));
-  if (!forked) {
-    if (cgroup) cgroup->remove();
-    co_return std::unexpected(forked.error());
-  }
+  auto forked = co_await forked_into(*zygote, cgroup);
+  if (!forked) co_return std::unexpected(forked.error());
   std::string id = "c-" + rng_.hex(24);
   std::string start = start_message(id, context.credentials, cgroup ? 0 : memory_bytes);
   auto worker = std::make_shared<Worker>(shard_, Worker::Parts{.instance_id = id,

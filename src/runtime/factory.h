@@ -38,6 +38,7 @@ class Factory final : public InstanceFactory {
   io::Task<void> run_zygote(std::shared_ptr<Zygote> zygote, std::string door, std::shared_ptr<Slot> slot);
   io::Task<void> drop(std::string door);
   io::Task<Expected<std::unique_ptr<Instance>, StartError>> fork_instance(StartContext context, std::shared_ptr<Zygote> zygote, int64_t began_us);
+  io::Task<Expected<Forked, StartError>> forked_into(Zygote& zygote, std::optional<sys::Cgroup>& cgroup);
   void open_doors(const std::string& door, sandbox::Sandbox& sandbox, Slot& slot);
   std::optional<sys::Cgroup> group(const std::string& name, uint64_t memory_bytes, uint64_t processes);
   void find_cgroups();

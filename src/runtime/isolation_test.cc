@@ -71,6 +71,7 @@ TEST_F(Isolation, RefusesWhatReachesOutOfTheSandbox) {
   EXPECT_EQ(c_call("libc.syscall(250, 0, 0, 0)"), "EPERM") << "keyctl";
   EXPECT_EQ(c_call("libc.syscall(56, 0x10000000 | 17, 0, 0, 0, 0)"), "EPERM") << "clone into a user namespace";
   EXPECT_EQ(c_call("libc.syscall(435, None, 0)"), "ENOSYS") << "clone3";
+  EXPECT_EQ(c_call("libc.syscall(0x40000000 | 39)"), "ENOSYS") << "the x32 calls";
   EXPECT_EQ(c_call("libc.clock_settime(0, (ctypes.c_long * 2)(0, 0))"), "EPERM");
   EXPECT_EQ(c_call("libc.mknod(b'/tmp/d', 0o60600, 0x0801)"), "EPERM");
   EXPECT_EQ(c_call("libc.socket(17, 3, 0)"), "EPERM") << "packet socket";
@@ -167,11 +168,34 @@ TEST_F(Isolation, ASiblingInstanceCannotBeTouched) {
   stop(std::move(other));
 }
 
-TEST_F(Isolation, GarbageOnTheFrameStreamEndsTheInstanceAndNothingElse) {
-  auto instance = started(function("import os\ndef handler(event, context):\n    os.write(3, b'\\xff' * 1000)\n    return 'x'\n"));
-  EXPECT_EQ(call(*instance, "").kind, Reply::Kind::died);
-  stop(std::move(instance));
+TEST_F(Isolation, GarbageOrAnUnaskedFrameOnItsStreamEndsTheInstanceAndNothingElse) {
+  for (std::string bytes : {"b'\\xff' * 1000", "b'\\0' * 8 + b'\\2' + b'\\0' * 15", "b'\\0' * 8 + b'\\4' + b'\\0' * 3 + b'\\7' + b'\\0' * 11"}) {
+    auto instance = started(function("import os, time\ndef handler(event, context):\n    os.write(3, " + bytes + ")\n    time.sleep(60)\n"));
+    EXPECT_EQ(call(*instance, "").kind, Reply::Kind::died) << bytes;
+    stop(std::move(instance));
+  }
   EXPECT_EQ(run_once("def handler(event, context):\n    return 'fine'\n").body, "fine");
+}
+
+TEST_F(Isolation, AStepTheKernelRefusesIsNamedAndTheNextStartTriesAgain) {
+  auto runnable = function("def handler(event, context):\n    return 'now'\n");
+  std::string hidden = runnable->code_path + ".hidden";
+  std::filesystem::rename(runnable->code_path, hidden);
+  auto refused = start(runnable);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, StartError::sandbox);
+  EXPECT_NE(refused.error().message.find("open_tree " + runnable->code_path + ": No such file or directory"), std::string::npos) << refused.error().message;
+  std::filesystem::rename(hidden, runnable->code_path);
+  auto instance = started(runnable);
+  EXPECT_EQ(call(*instance, "").body, "now");
+  stop(std::move(instance));
+}
+
+TEST_F(Isolation, AnInstanceThatIsDroppedWithoutAStopIsKilled) {
+  auto runnable = function("def handler(event, context): pass\n");
+  auto instance = started(runnable);
+  on_shard([&] { instance.reset(); });
+  stop_factory();  // waits for every process
 }
 
 int count_open_fds() {

@@ -107,38 +107,39 @@ int64_t Worker::memory_bytes() {
   return peak_bytes_;
 }
 
-void Worker::take(Frame frame) {
-  const FrameHeader& header = frame.header;
-  switch (header.kind) {
-    case FrameKind::ready:
-      started_.set({.ok = true, .init_us = static_cast<int64_t>(header.duration_us)});
-      break;
-    case FrameKind::failed:
-      started_.set({.failure = std::move(frame.payload)});
-      break;
-    case FrameKind::reply: {
-      auto found = running_.find(header.call);
-      if (found == running_.end()) break;  // it was given up on
-      Running& running = *found->second;
-      take_output();  // what it printed before it answered
-      end_of_call(running.request_id);
-      int64_t elapsed_us = shard_.now_us() - running.began_us;
-      Reply reply{.kind = header.status == FrameStatus::ok ? Reply::Kind::ok : Reply::Kind::handled_error, .body = std::move(frame.payload), .http = std::move(frame.meta)};
-      reply.run_us = std::clamp<int64_t>(static_cast<int64_t>(header.duration_us), 0, elapsed_us);  // the worker's word, within what we saw
-      running.reply.set(std::move(reply));
-      running_.erase(found);
-      break;
-    }
-    default:
-      break;
+// One ready or failed, then one reply per call: a worker that says more could keep the shard busy for ever.
+bool Worker::take(Frame frame) {
+  if (frame.header.kind == FrameKind::reply) return take_reply(std::move(frame));
+  if (started_.is_set()) return false;
+  take_output();
+  end_of_call("");
+  if (frame.header.kind == FrameKind::ready) {
+    started_.set({.ok = true, .init_us = static_cast<int64_t>(frame.header.duration_us)});
+    return true;
   }
+  if (frame.header.kind == FrameKind::failed) started_.set({.failure = std::move(frame.payload)});
+  return frame.header.kind == FrameKind::failed;
+}
+
+bool Worker::take_reply(Frame frame) {
+  auto found = running_.find(frame.header.call);
+  if (found == running_.end()) return false;
+  Running& running = *found->second;
+  take_output();  // what it printed before it answered
+  end_of_call(running.request_id);
+  int64_t elapsed_us = shard_.now_us() - running.began_us;
+  Reply reply{.body = std::move(frame.payload), .http = std::move(frame.meta)};
+  if (frame.header.status == FrameStatus::handled_error) reply.kind = Reply::Kind::handled_error;
+  reply.run_us = std::clamp<int64_t>(static_cast<int64_t>(frame.header.duration_us), 0, elapsed_us);  // the worker's word, within what we saw
+  running.reply.set(std::move(reply));
+  running_.erase(found);
+  return true;
 }
 
 io::Task<void> Worker::read_frames(std::shared_ptr<Worker> self) {
   while (true) {
     auto frame = co_await self->reader_.next(*self->stream_);
-    if (!frame) break;
-    self->take(std::move(*frame));
+    if (!frame || !self->take(std::move(*frame))) break;
   }
   co_await self->ended();
 }

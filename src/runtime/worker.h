@@ -33,6 +33,7 @@ class Worker {
   io::Task<std::optional<Started>> initialize(std::string start, io::Deadline deadline);
   io::Task<Reply> call(Call call);
   io::Task<void> stop(io::Deadline deadline);
+  void kill();  // does not wait; its readers then learn of its end
 
   bool alive() const { return alive_; }
   const std::string& id() const { return parts_.instance_id; }
@@ -51,11 +52,11 @@ class Worker {
   };
 
   io::Task<bool> send(std::string frame, io::Deadline deadline);
-  void take(Frame frame);
+  bool take(Frame frame);  // false for a frame that has no business here
+  bool take_reply(Frame frame);
   void take_output();
   void print(std::string_view text);
   void end_of_call(const std::string& request_id);
-  void kill();
   io::Task<void> ended();
   Reply death_of(const Running& running);
   int64_t memory_bytes();

@@ -29,14 +29,15 @@ io::Task<Expected<void, StartError>> Zygote::configure(std::string configuration
 
 uint32_t Zygote::ask_fork(std::vector<sys::Fd> entries) {
   uint32_t token = next_token_++;
-  auto fork = std::make_shared<Fork>(shard_);
-  forks_[token] = fork;
-  ++living_;
   std::string request = "F";
   request.append(reinterpret_cast<const char*>(&token), sizeof token);
   std::vector<int> fds;
   for (const auto& entry : entries) fds.push_back(entry.get());
-  if (!alive_ || !sys::send_message(sandbox_->control(), request, fds)) fork->process.set({});
+  bool sent = alive_ && sys::send_message(sandbox_->control(), request, fds);
+  auto fork = std::make_shared<Fork>(shard_);
+  forks_[token] = fork;
+  ++living_;
+  if (!sent) fork->process.set({});
   return token;
 }
 

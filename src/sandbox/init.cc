@@ -68,6 +68,7 @@ void run(Progress& progress) {
   progress.step = "parent's death";
   die_with_parent();
   progress.step = "read the plan";
+  ::close_range(kControlFd + 1, ~0u, 0);  // whatever a library of the server forgot to close on exec
   sys::Message message;
   if (sys::receive_message(kControlFd, kMaxPlanBytes, message) != sys::Received::message) throw sys::Fault("recvmsg", "plan", ECONNRESET);
   Plan plan = plan_from_json(message.bytes);
