@@ -160,6 +160,8 @@ TEST_F(CommandsTest, ObjectListFollowsPagesAndDecodesKeys) {
                 "<ListBucketResult><EncodingType>url</EncodingType><CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes><IsTruncated>false</IsTruncated></ListBucketResult>");
   EXPECT_EQ(run({"object", "ls", "mayfly://b/"}), 0);
   EXPECT_EQ(out, "KEY  SIZE     MODIFIED\na b  2.0 KiB  t\nc/   -\n");
+  EXPECT_EQ(run({"object", "ls", "mayfly://b/", "--json"}), 0);  // the second page again
+  EXPECT_EQ(out, "{\"objects\":[{\"key\":\"c/\",\"size\":0,\"modified\":\"\",\"prefix\":true}]}\n");
 }
 
 TEST_F(CommandsTest, ListNamesWhatIsThere) {

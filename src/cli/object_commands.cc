@@ -119,7 +119,7 @@ Result<int> run_list(CliContext& context, const Options& options) {
     json::array list;
     for (const ObjectEntry& entry : entries)
       list.push_back({{"key", entry.key}, {"size", entry.size}, {"modified", entry.modified}, {"prefix", entry.is_prefix}});
-    context.print_json(list);
+    context.print_json(json::object{{"objects", std::move(list)}});
     return 0;
   }
   Table table({"key", "size", "modified"});

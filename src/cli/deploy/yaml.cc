@@ -7,6 +7,8 @@
 namespace mayfly::cli {
 namespace {
 
+constexpr size_t kMaxKeyBytes = 160;  // YAML's limit for plain keys is 1024, and writing one may escape each byte as six
+
 bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), text) != words.end();
 }
@@ -83,6 +85,7 @@ class Reader {
     for (const auto& member : node) {
       if (!member.first.IsScalar()) return refuse(member.first, "a key should be a plain text");
       std::string key = member.first.Scalar();
+      if (key.size() > kMaxKeyBytes) return refuse(member.first, fmt::format("a key should be at most {} bytes", kMaxKeyBytes));
       MAYFLY_TRY(json::value value, read(member.second, depth + 1));
       if (key == "<<" && value.is_object()) {
         for (const auto& inherited : value.get_object()) merged.emplace(inherited.key(), inherited.value());

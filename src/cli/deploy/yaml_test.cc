@@ -34,6 +34,12 @@ TEST(Yaml, NamesTheLineOfWhatItCannotRead) {
   EXPECT_EQ(twice.error().message, "t.yml:2: the key \"a\" appears twice");
 }
 
+TEST(Yaml, RefusesAKeyTooLongToWriteBack) {
+  auto parsed = parse_yaml("'" + std::string(200, 'k') + "': 1", "t.yml");
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().message, "t.yml:1: a key should be at most 160 bytes");
+}
+
 TEST(Yaml, RefusesATreeThatAliasesBlowUp) {
   std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
   for (int level = 1; level < 9; ++level) {
