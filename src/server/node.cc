@@ -9,7 +9,7 @@
 #include "auth/sign_oss.h"
 #include "dialects/aliyun/endpoints.h"
 #include "dialects/aliyun/fc_dialect.h"
-//FNF#include "dialects/aliyun/fnf_dialect.h"
+#include "dialects/aliyun/fnf_dialect.h"
 #include "dialects/aliyun/oss_dialect.h"
 #include "dialects/aliyun/rpc_front.h"
 #include "dialects/aliyun/sts_ram_dialect.h"
@@ -24,6 +24,7 @@
 #include "objects/maintenance.h"
 #include "server/doors.h"
 #include "server/native_api.h"
+#include "server/scheduled_starts.h"
 #include "store/sqlite_engine.h"
 #include "sys/file.h"
 #include "usage/meter.h"
@@ -69,6 +70,11 @@ void report_fault(std::exception_ptr fault) {
   }
 }
 
+std::string check_cron(const std::string& cron) {
+  auto schedule = events::Schedule::parse(cron);
+  return schedule ? std::string() : schedule.error().message;
+}
+
 // Reads what triggers ask for out of the catalogue, as timers.
 std::vector<events::TimerSpec> wanted_timers(const functions::Catalogue& catalogue) {
   std::vector<events::TimerSpec> specs;
@@ -92,8 +98,8 @@ struct Node::Rooms {
   Rooms(const ServerOptions& given, const DataFolder& folder, std::string address, std::string ca_certificate_pem, std::vector<NodeShard> on);
 
   void mount_dialects();
-  void listen_to_changes(io::Loop& loop);
-  io::Task<void> reconcile_timers(io::Loop& loop);
+  void changed();
+  io::Task<void> reconcile_timers();
   void fire(store::Batch& batch, const events::TimerSpec& spec, int64_t tick_us);
   io::Task<void> sweep(io::Loop& loop);
   json::object status() const;
@@ -128,11 +134,14 @@ struct Node::Rooms {
   std::unique_ptr<dispatch::Dispatcher> dispatcher;
   std::unique_ptr<dispatch::AsyncInvoker> async;
   std::unique_ptr<flows::Engine> flows;
+  flows::Schedules schedules;
+  std::unique_ptr<ScheduledStarts> starts;
   events::Timers timers;
   io::TaskGroup background;  // on home
 
   std::unique_ptr<aliyun::FcDialect> fc;
-  std::unique_ptr<gateway::Dialect> fnf, oss, native;
+  std::unique_ptr<aliyun::FnfProduct> fnf;
+  std::unique_ptr<gateway::Dialect> oss, native;
   aliyun::StsProduct sts;
   aliyun::RamProduct ram;
   std::unique_ptr<aliyun::RpcFront> rpc;
@@ -172,7 +181,12 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
       buckets(ground),
       uploads(ground),
       fetcher(objects),
-      timers(home, *store, clock, [this](store::Batch& batch, const events::TimerSpec& spec, int64_t tick_us) { fire(batch, spec, tick_us); }, [this] { async->wake(); }),
+      schedules(*store, rng, check_cron),
+      timers(home, *store, clock, [this](store::Batch& batch, const events::TimerSpec& spec, int64_t tick_us) { fire(batch, spec, tick_us); },
+             [this] {
+               async->wake();
+               starts->wake();
+             }),
       background(home, report_fault),
       sts(keyring, roles, clock, rng),
       ram(roles),
@@ -195,11 +209,13 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
                                       {.region = options.region, .max_instances_per_function = options.max_instances, .idle_us = options.keep_alive_s * kMicrosPerSecond});
   async = dispatch::make_async_invoker(loops_of(shards), *store, *dispatcher, *catalogue, settings, rng, {.region = options.region, .account = keyring.account()});
   flows = std::make_unique<flows::Engine>(flows::Engine::Parts{.loops = loops_of(shards), .store = *store, .invoker = *dispatcher, .rng = rng});
+  starts = std::make_unique<ScheduledStarts>(home, *store, *flows, clock);
   mount_dialects();
 }
 
 void Node::Rooms::fire(store::Batch& batch, const events::TimerSpec& spec, int64_t tick_us) {
   json::value action = parse_json(spec.action).value();
+  if (find(action, "flow") != nullptr) return starts->add(batch, string_or(action, "flow"), string_or(action, "schedule"), string_or(action, "payload"), tick_us);
   dispatch::Invocation call{.request_id = uuid(rng),
                             .target = {string_or(action, "service"), string_or(action, "function"), string_or(action, "qualifier")},
                             .payload = events::timer_event(string_or(action, "trigger"), string_or(action, "payload"), tick_us),
@@ -207,14 +223,20 @@ void Node::Rooms::fire(store::Batch& batch, const events::TimerSpec& spec, int64
   dispatch::add_async(batch, call, clock.wall_us());
 }
 
-io::Task<void> Node::Rooms::reconcile_timers(io::Loop&) { co_await timers.reconcile(wanted_timers(*catalogue)); }
+io::Task<void> Node::Rooms::reconcile_timers() {
+  auto specs = wanted_timers(*catalogue);
+  for (const flows::Schedule& schedule : co_await schedules.all(home)) {
+    if (!schedule.enabled) continue;
+    json::object action{{"flow", schedule.flow}, {"schedule", schedule.name}, {"payload", schedule.payload}};
+    specs.push_back({fmt::format("fnf/{}/{}", schedule.flow, schedule.name), schedule.cron, to_text(action)});
+  }
+  co_await timers.reconcile(std::move(specs));
+}
 
-// A change is published on the shard that made it; what follows from it happens on the home shard.
-void Node::Rooms::listen_to_changes(io::Loop& loop) {
-  catalogue->on_change([this, &loop] {
-    triggers.reload();
-    loop.post([this, &loop] { background.spawn(reconcile_timers(loop)); });
-  });
+// Triggers or schedules changed, told on the shard that changed them; what follows happens on the home shard.
+void Node::Rooms::changed() {
+  triggers.reload();
+  home.post([this] { background.spawn(reconcile_timers()); });
 }
 
 // Blobs that no row names any more: what a crash left between a body and its commit, or a commit and its removal.
@@ -263,9 +285,10 @@ void Node::Rooms::mount_dialects() {
   auto verify_form = [this](const http::Query& fields) { return auth::verify_oss_form(fields, keyring, clock); };
   oss = std::make_unique<aliyun::OssDialect>(aliyun::OssContext{buckets, objects, uploads, roles, verify_oss, verify_form, clock, rng, keyring.account(), options.region, ""});
   fc = std::make_unique<aliyun::FcDialect>(aliyun::FcContext{*catalogue, settings, *code, *dispatcher, *async, keyring, roles, fetcher, clock, rng, options.region});
-//FNF  fnf = std::make_unique<aliyun::FnfDialect>(aliyun::FnfContext{});
+  aliyun::FnfProduct::Place place{options.region, keyring.account()};
+  fnf = std::make_unique<aliyun::FnfProduct>(*flows, schedules, roles, place, [this] { changed(); });
   rpc = std::make_unique<aliyun::RpcFront>(keyring, clock, rng);
-//FNF  rpc->mount("2019-03-15", "fnf", *fnf);
+  rpc->mount(std::string(aliyun::FnfProduct::kVersion), "fnf", *fnf);
   rpc->mount("2015-04-01", "sts", sts);
   rpc->mount("2015-05-01", "ram", ram);
   native = std::make_unique<NativeApi>(NativeApi::Context{*catalogue, *dispatcher, logs, meter, keyring, clock, [this] { return status(); },
@@ -288,16 +311,18 @@ io::Task<void> Node::open(io::Loop& loop) {
   co_await objects::recover(rooms.ground, loop);
   co_await rooms.sweep(loop);
   rooms.triggers.reload();
-  co_await rooms.reconcile_timers(loop);
-  rooms.listen_to_changes(loop);
+  co_await rooms.reconcile_timers();
+  rooms.catalogue->on_change([&rooms] { rooms.changed(); });
   co_await rooms.async->start(loop);
   rooms.flows->start();
+  rooms.starts->start();
   rooms.timers.start();
 }
 
 io::Task<void> Node::close(io::Loop& loop, io::Deadline deadline) {
   Rooms& rooms = *rooms_;
   co_await rooms.timers.stop();
+  co_await rooms.starts->stop();
   co_await rooms.background.drain();
   co_await rooms.dispatcher->stop(loop, deadline);
   co_await rooms.async->stop(loop);
