@@ -11,6 +11,7 @@
 #include "auth/keyring.h"
 #include "base/rng.h"
 #include "dispatch/async.h"
+#include "dispatch/dispatcher.h"
 #include "functions/catalogue.h"
 #include "functions/settings.h"
 #include "gateway/router.h"
@@ -30,7 +31,7 @@ struct FcContext {
   functions::Catalogue& catalogue;
   functions::Settings& settings;
   functions::CodeStore& code;
-  dispatch::Invoker& invoker;
+  dispatch::Dispatcher& invoker;
   dispatch::AsyncInvoker& async;
   const auth::Keyring& keyring;
   const auth::Authorizer& authorizer;

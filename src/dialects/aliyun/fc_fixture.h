@@ -16,7 +16,14 @@
 
 namespace mayfly::dialects::aliyun {
 
-struct FcFakeInvoker final : dispatch::Invoker {
+struct FcFakeInvoker final : dispatch::Dispatcher {
+  io::Task<dispatch::FunctionStatus> status(io::Loop&, std::string, std::string) override {
+    dispatch::FunctionStatus status;
+    status.instances.push_back({.id = "i1", .qualifier = "LATEST", .version = {}});
+    co_return status;
+  }
+  io::Task<dispatch::Totals> totals(io::Loop&) override { co_return dispatch::Totals{}; }
+  io::Task<void> stop(io::Loop&, io::Deadline) override { co_return; }
   io::Task<Expected<dispatch::Outcome, dispatch::InvokeError>> invoke(io::Loop&, dispatch::Invocation invocation, io::Deadline) override {
     calls.push_back(std::move(invocation));
     if (answers.empty()) co_return dispatch::Outcome{.body = calls.back().payload};

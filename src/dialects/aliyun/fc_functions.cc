@@ -122,6 +122,8 @@ io::Task<FcAnswer> fc_delete_function(FcCall& call) {
   prefix.resize(prefix.rfind('/') + 1);
   for (const auto& document : call.context.settings.list(dispatch::kAsyncConfig, {.prefix = prefix}).items)
     co_await call.context.settings.erase(call.loop, dispatch::kAsyncConfig, document.name);
+  for (const auto& document : call.context.settings.list(dispatch::kOnDemandConfig, {.prefix = "services/" + call.service + "."}).items)
+    if (document.name.ends_with("/functions/" + call.function)) co_await call.context.settings.erase(call.loop, dispatch::kOnDemandConfig, document.name);
   co_return no_content();
 }
 

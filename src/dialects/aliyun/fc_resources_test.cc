@@ -187,6 +187,20 @@ TEST_F(FcResources, ConfigurationsDomainsAndTagsAreKept) {
   EXPECT_EQ(to_text(*find(parsed(send("GET", "tag?resourceArn=acs%3Afc%3Al%3A1%3Aservices%2Fs")), "tags")), R"({"b":"2"})");
 }
 
+TEST_F(FcResources, InstanceLimitsAreKeptAndInstancesListed) {
+  make_function();
+  EXPECT_EQ(send("GET", "on-demand-configs").body, "{}");
+  std::string path = "services/s.LATEST/functions/f/on-demand-config";
+  EXPECT_EQ(code_of(send("GET", path)), "OnDemandConfigNotFound");
+  EXPECT_EQ(code_of(send("PUT", path, "{}")), "InvalidArgument");
+  http::Response kept = send("PUT", path, R"({"maximumInstanceCount":1})");
+  EXPECT_EQ(kept.body, R"({"maximumInstanceCount":1,"resource":"services/s.LATEST/functions/f"})");
+  EXPECT_EQ(dispatch::on_demand_limit(settings_, **catalogue_->resolve("s", "", "f", 0)), 1u);
+  EXPECT_EQ(send("DELETE", path, "", {{"If-Match", "other"}}).status, 412);
+  EXPECT_EQ(send("DELETE", path).status, 204);
+  EXPECT_EQ(to_text(*find(parsed(send("GET", "services/s/functions/f/instances")), "instances")), R"([{"instanceId":"i1","versionId":"0"}])");
+}
+
 TEST_F(FcResources, OnlyWhoMayIsLetIn) {
   identity_ = fail(auth::AuthError::missing, "no signature");
   EXPECT_EQ(code_of(send("GET", "services")), "MissingRequiredHeader");

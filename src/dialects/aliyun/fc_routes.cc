@@ -48,6 +48,12 @@ constexpr FcRoute kRoutes[] = {
     {"GET", "services/{service}/functions/{function}/async-invoke-configs", B::none, A::signed_, "fc:ListFunctionAsyncInvokeConfigs", fc_list_async_configs},
     {"GET", "async-invoke-configs", B::none, A::signed_, "fc:ListFunctionAsyncInvokeConfigs", fc_list_async_configs},
 
+    {"PUT", "services/{service}/functions/{function}/on-demand-config", B::json, A::signed_, "fc:PutFunctionOnDemandConfig", fc_put_on_demand},
+    {"GET", "services/{service}/functions/{function}/on-demand-config", B::none, A::signed_, "fc:GetFunctionOnDemandConfig", fc_get_on_demand},
+    {"DELETE", "services/{service}/functions/{function}/on-demand-config", B::none, A::signed_, "fc:DeleteFunctionOnDemandConfig", fc_delete_on_demand},
+    {"GET", "on-demand-configs", B::none, A::signed_, "fc:ListOnDemandConfigs", fc_list_on_demand},
+    {"GET", "services/{service}/functions/{function}/instances", B::none, A::signed_, "fc:ListInstances", fc_list_instances},
+
     {"POST", "custom-domains", B::json, A::signed_, "fc:CreateCustomDomain", fc_create_domain},
     {"GET", "custom-domains", B::none, A::signed_, "fc:ListCustomDomains", fc_list_domains},
     {"GET", "custom-domains/{item}", B::none, A::signed_, "fc:GetCustomDomain", fc_get_domain},

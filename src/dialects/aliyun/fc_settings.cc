@@ -1,4 +1,4 @@
-// Asynchronous-invocation configuration, tags and account settings: documents beside the catalogue.
+// Asynchronous-invocation configuration, instance limits, tags and account settings: documents beside the catalogue.
 
 #include "dialects/aliyun/fc_fields.h"
 #include "dialects/aliyun/fc_operations.h"
@@ -7,6 +7,7 @@ namespace mayfly::dialects::aliyun {
 namespace {
 
 constexpr const char* kTags = "tags";
+constexpr int64_t kMaxInstances = 10'000;  // a number far beyond what one machine holds: a typing mistake
 constexpr size_t kMaxTags = 20;  // of one resource, the vendor's limit
 
 json::object config_json(const functions::Document& document) {
@@ -32,6 +33,14 @@ FcExpected<std::string> tagged_resource(const FcCall& call) {
   std::string service = resource.substr(at + 9);
   if (auto found = call.context.catalogue.service(service, ""); !found) return refuse(404, "ServiceNotFound", found.error().message);
   return resource;
+}
+
+std::string on_demand_name(const FcCall& call) { return dispatch::on_demand_name(call.service, call.qualifier, call.function); }
+
+json::object on_demand_json(const functions::Document& document) {
+  json::object out = document.body;
+  out["resource"] = document.name;
+  return out;
 }
 
 std::string tags_name(const std::string& resource) { return resource.substr(resource.find("services/")); }
@@ -78,6 +87,52 @@ io::Task<FcAnswer> fc_list_async_configs(FcCall& call) {
   json::array configs;
   for (const auto& document : page.items) configs.push_back(config_json(document));
   co_return json_response({{"configs", configs}, {"nextToken", page.next}});
+}
+
+io::Task<FcAnswer> fc_put_on_demand(FcCall& call) {
+  FC_CO_TRY([[maybe_unused]] const functions::Function function, call, "Function", call.context.catalogue.function(call.service, call.qualifier, call.function));
+  int64_t most = 0;
+  FcFields fields(call.body);
+  fields.number("maximumInstanceCount", most, 0, kMaxInstances);
+  if (!fields.any("maximumInstanceCount")) co_return invalid_argument("maximumInstanceCount must be sent");
+  if (auto good = fields.done(); !good) co_return std::unexpected(good.error());
+  FC_CO_TRY(const functions::Document kept, call, "OnDemandConfig",
+            co_await call.context.settings.put(call.loop, dispatch::kOnDemandConfig, on_demand_name(call), {{"maximumInstanceCount", most}},
+                                               functions::Settings::Mode::either, call.if_match()));
+  co_return json_response(on_demand_json(kept), etag(kept));
+}
+
+io::Task<FcAnswer> fc_get_on_demand(FcCall& call) {
+  FC_CO_TRY(const functions::Document kept, call, "OnDemandConfig", call.context.settings.get(dispatch::kOnDemandConfig, on_demand_name(call)));
+  co_return json_response(on_demand_json(kept), etag(kept));
+}
+
+io::Task<FcAnswer> fc_delete_on_demand(FcCall& call) {
+  FC_CO_TRY_VOID(call, "OnDemandConfig", co_await call.context.settings.erase(call.loop, dispatch::kOnDemandConfig, on_demand_name(call), call.if_match()));
+  co_return no_content();
+}
+
+// Unlike other lists this one leaves out what is empty (section 7.2).
+io::Task<FcAnswer> fc_list_on_demand(FcCall& call) {
+  auto query = list_query(call);
+  if (!query) co_return std::unexpected(query.error());
+  auto page = call.context.settings.list(dispatch::kOnDemandConfig, *query);
+  json::array configs;
+  for (const auto& document : page.items) configs.push_back(on_demand_json(document));
+  json::object out;
+  if (!configs.empty()) out["configs"] = std::move(configs);
+  if (!page.next.empty()) out["nextToken"] = page.next;
+  co_return json_response(std::move(out));
+}
+
+io::Task<FcAnswer> fc_list_instances(FcCall& call) {
+  FC_CO_TRY([[maybe_unused]] const functions::Function function, call, "Function", call.context.catalogue.function(call.service, call.qualifier, call.function));
+  dispatch::FunctionStatus status = co_await call.context.invoker.status(call.loop, call.service, call.function);
+  json::array instances;
+  for (const auto& instance : status.instances)
+    if (call.qualifier.empty() || instance.qualifier == call.qualifier)
+      instances.push_back(json::object{{"instanceId", instance.id}, {"versionId", instance.version.empty() ? std::string("0") : instance.version}});
+  co_return json_response({{"requestId", call.request_id}, {"instances", instances}});
 }
 
 io::Task<FcAnswer> fc_tag(FcCall& call) {
