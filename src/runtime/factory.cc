@@ -86,11 +86,10 @@ io::Task<Factory::ZygoteResult> Factory::zygote_for(StartContext context) {
   if (found != zygotes_.end()) {
     auto slot = found->second;
     co_await slot->done.wait();
-    if (*slot->result && !(**slot->result)->alive()) {  // it was killed: the next start makes another
-      co_await drop(door);
-      co_return co_await zygote_for(std::move(context));
-    }
-    co_return *slot->result;
+    if (!*slot->result || (**slot->result)->alive()) co_return *slot->result;
+    // It was killed: the first to see it makes another.
+    if (auto now = zygotes_.find(door); now != zygotes_.end() && now->second == slot) zygotes_.erase(now);
+    co_return co_await zygote_for(std::move(context));
   }
   auto slot = std::make_shared<Slot>(shard_);
   zygotes_[door] = slot;
@@ -155,12 +154,12 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> Factory::start(StartCo
   if (!is_python3(function.runtime) || !sys::exists(kPython)) {
     co_return fail(StartError::unsupported, fmt::format("this machine cannot run the runtime \"{}\"", function.runtime), "it has: python3 (also as python3.6, 3.9, 3.10, 3.12)");
   }
-  MAYFLY_CO_TRY(auto zygote, co_await zygote_for(context));
-  try {
-    co_return co_await fork_instance(std::move(context), std::move(zygote), began_us);
-  } catch (const sys::Fault& fault) {
-    co_return fail(StartError::sandbox, fault.what());
+  for (bool again : {true, false}) {  // once more when the zygote ended under the fork
+    MAYFLY_CO_TRY(auto zygote, co_await zygote_for(context));
+    auto instance = co_await fork_instance(context, zygote, began_us);
+    if (instance || zygote->alive() || !again) co_return instance;
   }
+  std::unreachable();
 }
 
 // A fork of `zygote` in `cgroup`, which goes again when there is none.
@@ -179,7 +178,12 @@ io::Task<Expected<Forked, StartError>> Factory::forked_into(Zygote& zygote, std:
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> Factory::fork_instance(StartContext context, std::shared_ptr<Zygote> zygote, int64_t began_us) {
   const auto& function = context.runnable->function;
   uint64_t memory_bytes = static_cast<uint64_t>(function.memory_mb) << 20;
-  auto cgroup = group("instance", memory_bytes, kMaxProcesses);
+  std::optional<sys::Cgroup> cgroup;
+  try {
+    cgroup = group("instance", memory_bytes, kMaxProcesses);
+  } catch (const sys::Fault& fault) {
+    co_return fail(StartError::sandbox, fault.what());
+  }
   auto forked = co_await forked_into(*zygote, cgroup);
   if (!forked) co_return std::unexpected(forked.error());
   std::string id = "c-" + rng_.hex(24);

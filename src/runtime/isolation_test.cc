@@ -251,6 +251,32 @@ std::vector<sys::Fd> descendants(pid_t pid) {
   return out;
 }
 
+TEST_F(Isolation, AZygoteThatIsKilledTakesItsInstancesAlongAndIsReplaced) {
+  auto runnable = function("def handler(event, context):\n    return 'alive'\n");
+  auto lost = started(runnable);
+  for (const auto& process : descendants(::getpid())) sys::kill(process, SIGKILL);
+  EXPECT_EQ(call(*lost, "").kind, Reply::Kind::died);
+  auto fresh = started(runnable);
+  EXPECT_EQ(call(*fresh, "").body, "alive");
+  stop(std::move(lost));
+  stop(std::move(fresh));
+}
+
+TEST_F(Isolation, ManyInstancesOfManyFunctionsStartAtOnce) {
+  std::vector<std::shared_ptr<functions::Runnable>> functions;
+  for (int i = 0; i < 3; ++i) functions.push_back(function("def handler(event, context):\n    return context.function.name\n"));
+  std::vector<std::future<std::string>> answers;
+  for (int i = 0; i < 24; ++i) {
+    answers.push_back(std::async(std::launch::async, [this, runnable = functions[static_cast<size_t>(i) % 3]] {
+      auto instance = started(runnable);
+      std::string body = wait<Reply>([&] { return instance->call({.request_id = "r", .deadline = io::Deadline::after_us(shard_, 20'000'000)}); }).body;
+      stop(std::move(instance));
+      return body == runnable->function.name ? "" : body;
+    }));
+  }
+  for (auto& answer : answers) EXPECT_EQ(answer.get(), "");
+}
+
 TEST_F(Isolation, NothingRunsOnWhenTheServerIsKilled) {
   sys::write_file(folder_ + "/index.py", "import subprocess\ndef handler(event, context):\n    print('running', flush=True)\n    subprocess.run(['setsid', 'sleep', '999'])\n");
   auto [ours, theirs] = sys::socket_pair(SOCK_STREAM);
