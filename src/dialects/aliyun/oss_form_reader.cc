@@ -89,7 +89,7 @@ io::Task<std::expected<std::optional<FormPart>, FormError>> FormReader::next() {
   }
   if (buffer_.starts_with("--")) co_return std::nullopt;
   if (++fields_ > kMaxFormFields) co_return std::unexpected(FormError::too_large);
-  buffer_.insert(0, "\r\n");  // headers end with an empty line, even when there are none
+  // What is left begins with the line break after the delimiter, so the empty line that ends the headers is found even when there are none.
   auto headers = co_await take_until("\r\n\r\n", kMaxFormHeaderBytes);
   if (!headers) co_return std::unexpected(headers.error());
   FormPart part = parse_part_headers(*headers);

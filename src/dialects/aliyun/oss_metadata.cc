@@ -31,6 +31,14 @@ std::string_view type_word(objects::ObjectType type) {
   return "Normal";
 }
 
+// What is stored comes back as response headers. Header fields arrive clean; the fields of an upload form may hold anything.
+bool is_field_value(std::string_view value) {
+  return std::ranges::none_of(value, [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
+}
+bool is_field_name(std::string_view name) {
+  return std::ranges::all_of(name, [](char c) { return c > ' ' && c < 0x7f && std::string_view("\"(),/:;<=>?@[\\]{}").find(c) == std::string_view::npos; });
+}
+
 }  // namespace
 
 OssExpected<std::map<std::string, std::string>> check_object_tags(const std::vector<std::pair<std::string, std::string>>& tags) {
@@ -48,6 +56,9 @@ OssExpected<std::map<std::string, std::string>> check_object_tags(const std::vec
 OssExpected<std::map<std::string, std::string>> parse_tag_header(const std::string& header) { return check_object_tags(http::parse_query(header)); }
 
 OssExpected<objects::ObjectInfo> info_from_headers(const OssCall& call) {
+  for (const auto& [name, value] : call.request.headers) {
+    if (!is_field_name(name) || !is_field_value(value)) return invalid_argument("A name or value holds characters that no header may have.", name, value);
+  }
   objects::ObjectInfo info{.bucket = call.bucket, .key = call.key};
   info.content_type = call.header("Content-Type");
   if (info.content_type.empty()) info.content_type = "application/octet-stream";
