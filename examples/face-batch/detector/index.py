@@ -31,6 +31,7 @@ def find_cascade():
 
 def initialize(context):
     global faces_in
+    cv2.setNumThreads(1)  # an instance has one core: more threads would only wait for each other
     faces_in = cv2.CascadeClassifier(find_cascade())
 
 

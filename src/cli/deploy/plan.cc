@@ -5,6 +5,7 @@
 #include "base/encoding.h"
 #include "cli/deploy/difference.h"
 #include "cli/deploy/package.h"
+#include "cli/deploy/yaml.h"
 
 namespace mayfly::cli {
 namespace {
@@ -18,6 +19,13 @@ Result<std::optional<json::value>> if_exists(Result<json::value> answer) {
   if (answer) return std::optional(std::move(*answer));
   if (is_missing(answer.error())) return std::optional<json::value>();
   return std::unexpected(std::move(answer).error());
+}
+
+// The same text, or texts that mean the same: another deployer quotes and wraps YAML its own way.
+bool same_definition(const std::string& present, const std::string& wanted) {
+  if (present == wanted) return true;
+  auto one = parse_yaml(present, ""), other = parse_yaml(wanted, "");
+  return one && other && *one == *other;
 }
 
 class Planner {
@@ -160,7 +168,7 @@ class Planner {
     Parameters parameters{{"Name", flow.name}, {"Definition", flow.definition}, {"Description", description}, {"Type", "FDL"}, {"RoleArn", role}};
     Step step{.action = there ? Action::same : Action::create, .kind = "flow", .name = flow.name};
     if (there) {
-      if (string_or(*there, "Definition") != flow.definition) step.differences.push_back("definition");
+      if (!same_definition(string_or(*there, "Definition"), flow.definition)) step.differences.push_back("definition");
       json::value present_words = {{"description", string_or(*there, "Description")}, {"role", string_or(*there, "RoleArn")}};
       for (std::string& line : differences({{"description", description}, {"role", role}}, present_words)) step.differences.push_back(std::move(line));
       if (!step.differences.empty()) step.action = Action::change;

@@ -118,6 +118,14 @@ TEST_F(PlanTest, WritesANewVersionOfAPolicyThatChanged) {
   EXPECT_FALSE(plan().changes_something());
 }
 
+TEST_F(PlanTest, TakesADefinitionThatMeansTheSameAsTheSame) {
+  deploy();
+  server.flows["batch"].as_object()["Definition"] = "{\"type\": 'flow'}";
+  EXPECT_FALSE(plan().changes_something());
+  server.flows["batch"].as_object()["Definition"] = "type: flaw";
+  EXPECT_TRUE(plan().changes_something());
+}
+
 TEST_F(PlanTest, GivesFunctionsTheDeployersEnvironmentAfterTheirOwn) {
   deploy();
   const json::value& environment = server.resources["/services/my_photos/functions/faces"].at("environmentVariables");
