@@ -20,6 +20,7 @@ namespace mayfly::flows {
 enum class FlowError {
   invalid_definition,  // message names the path inside the definition
   invalid_argument, flow_not_found, flow_exists, execution_not_found, execution_exists, task_not_found, too_large,
+  schedule_not_found, schedule_exists,  // schedules.h
 };
 template <class T>
 using Result = Expected<T, FlowError>;

@@ -4,7 +4,8 @@
 //   == flow NAME          a definition; "main" is the one that is run
 //   == input              of main, JSON; {} if absent
 //   == tasks              FUNCTION: REPLY, one per line (test_world.h)
-//   == do                 "@5s stop EXECUTION Error cause" | "@5s restart" | "@5s start FLOW NAME {...}"
+//   == do                 "@5s stop FLOW EXECUTION Error cause" | "@5s restart" | "@5s start FLOW NAME {...}" | "@5s nothing"
+//                         "@5s report-last FIELD FUNCTION {...}": success on the token in FIELD of that function's last input
 //   == expect
 //   refused: TEXT         main is not accepted; the whole message
 //   status, error, output (JSON), took: of main's execution; cause: a part of it
@@ -82,7 +83,15 @@ class Scenario : public testing::TestWithParam<std::string> {
     std::string when, verb, flow, name, rest;
     in >> when >> verb;
     world_.loop().run_for(parse_span(when) - (world_.loop().now_us() - began_us_));
+    if (verb == "nothing") return;
     if (verb == "restart") return world_.restart();
+    if (verb == "report-last") {
+      in >> flow >> name;
+      std::getline(in, rest);
+      std::string token = string_or(parsed(payload(name)), flow);
+      EXPECT_TRUE(world_.loop().wait(world_.flows().report_succeeded(world_.loop(), token, std::string(trim(rest)))));
+      return;
+    }
     if (verb == "start") {
       in >> flow >> name;
       std::getline(in, rest);
@@ -178,7 +187,7 @@ TEST_P(Scenario, Holds) {
   auto run = world_.loop().wait(world_.flows().describe(world_.loop(), "main", "run", io::Deadline::never()));
   ASSERT_TRUE(run);
   for (const auto& line : expectations) {
-    auto [key, value] = split_at(line, ": ");
+    auto [key, value] = split_at(line, ":");
     SCOPED_TRACE(line);
     check(key, value, *run);
   }

@@ -23,8 +23,11 @@ struct Call {
 
 class Functions final : public dispatch::Invoker {
  public:
-  explicit Functions(io::Loop& loop) : loop_(loop), group_(loop), began_us_(loop.now_us()) {}
+  // A report that fails with an exception (the power is cut) is dropped without a word.
+  explicit Functions(io::Loop& loop) : loop_(loop), group_(loop, [](std::exception_ptr) {}), began_us_(loop.now_us()) {}
   void script(const std::string& function, std::string reply) { replies_[function].push_back(std::move(reply)); }
+  // The reply as a function of the input, instead of a list.
+  void answer(const std::string& function, std::function<std::string(const json::value&)> reply) { answers_[function] = std::move(reply); }
   void set_flows(Flows* flows) { flows_ = flows; }
   const std::vector<Call>& calls() const { return calls_; }
   io::Task<void> drain() { return group_.drain(); }
@@ -32,6 +35,7 @@ class Functions final : public dispatch::Invoker {
   io::Task<Expected<dispatch::Outcome, dispatch::InvokeError>> invoke(io::Loop& loop, dispatch::Invocation invocation, io::Deadline deadline) override;
 
  private:
+  std::string next_reply(const std::string& function, const std::string& payload);
   io::Task<void> report(int64_t delay_us, std::string token, std::string reply);
 
   io::Loop& loop_;
@@ -39,6 +43,7 @@ class Functions final : public dispatch::Invoker {
   int64_t began_us_;
   Flows* flows_ = nullptr;
   std::map<std::string, std::deque<std::string>> replies_;
+  std::map<std::string, std::function<std::string(const json::value&)>> answers_;
   std::vector<Call> calls_;
 };
 

@@ -26,13 +26,19 @@ std::string_view take_word(std::string_view& text) {
 
 }  // namespace
 
+std::string Functions::next_reply(const std::string& function, const std::string& payload) {
+  if (auto answer = answers_.find(function); answer != answers_.end()) return answer->second(*parse_json(payload));
+  auto script = replies_.find(function);
+  if (script == replies_.end()) return "#not_found";
+  std::string reply = script->second.front();
+  if (script->second.size() > 1) script->second.pop_front();
+  return reply;
+}
+
 io::Task<Expected<dispatch::Outcome, dispatch::InvokeError>> Functions::invoke(io::Loop& loop, dispatch::Invocation invocation, io::Deadline) {
   const std::string& name = invocation.target.function;
   calls_.push_back({name, invocation.target.qualifier, invocation.payload, loop.now_us() - began_us_});
-  auto script = replies_.find(name);
-  if (script == replies_.end()) co_return fail(dispatch::InvokeError::not_found, "function " + name + " is not in the script");
-  std::string reply = script->second.front();
-  if (script->second.size() > 1) script->second.pop_front();
+  std::string reply = next_reply(name, invocation.payload);
   int64_t delay_us = 0;
   std::string_view rest = reply;
   if (rest.starts_with('@')) delay_us = parse_span(take_word(rest).substr(1));
