@@ -44,23 +44,14 @@ class Policies(unittest.TestCase):
         cls.server.bucket("other").put_object("x", b"1")
         cls.fc = cls.server.fc()
 
-    def ram(self, action, **parameters):
-        from aliyunsdkcore.client import AcsClient
-        from aliyunsdkcore.request import CommonRequest
-        request = CommonRequest(domain=self.server.endpoint.removeprefix("http://"), version="2015-05-01", action_name=action)
-        request.set_protocol_type("http")
-        for name, value in parameters.items():
-            request.add_query_param(name, value)
-        return json.loads(AcsClient(self.server.key_id, self.server.key_secret, support.REGION).do_action_with_exception(request))
-
     def results(self, service, statements):
         """What TRIES may do in a service with this role."""
         role = ""
         if statements is not None:
             trust = {"Version": "1", "Statement": [{"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": {"Service": ["fc.aliyuncs.com"]}}]}
-            role = self.ram("CreateRole", RoleName=service, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-            self.ram("CreatePolicy", PolicyName=service, PolicyDocument=json.dumps({"Version": "1", "Statement": statements}))
-            self.ram("AttachPolicyToRole", PolicyName=service, PolicyType="Custom", RoleName=service)
+            role = self.server.ram("CreateRole", RoleName=service, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+            self.server.ram("CreatePolicy", PolicyName=service, PolicyDocument=json.dumps({"Version": "1", "Statement": statements}))
+            self.server.ram("AttachPolicyToRole", PolicyName=service, PolicyType="Custom", RoleName=service)
         self.server.bucket("data").put_object("in/a", b"1")
         self.fc.create_service(service, role=role)
         self.fc.create_function(service, "tries", "python3", "index.handler", timeout=30, memorySize=256, codeZipFile=support.zip_file({"index.py": TRIES}))

@@ -101,6 +101,23 @@ class Mayfly:
         import fc2
         return fc2.Client(endpoint=self.endpoint, accessKeyID=self.key_id, accessKeySecret=self.key_secret, Timeout=120)
 
+    def ram(self, action, **parameters):
+        """One RAM call through aliyunsdkcore; the answer as a dict."""
+        from aliyunsdkcore.client import AcsClient
+        from aliyunsdkcore.request import CommonRequest
+        request = CommonRequest(domain=self.endpoint.removeprefix("http://"), version="2015-05-01", action_name=action)
+        request.set_protocol_type("http")
+        for name, value in parameters.items():
+            request.add_query_param(name, value)
+        return json.loads(AcsClient(self.key_id, self.key_secret, REGION).do_action_with_exception(request))
+
+    def role(self, name, policy):
+        """The ARN of a new role that functions may take, with one of the vendor's own policies."""
+        trust = {"Version": "1", "Statement": [{"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": {"Service": ["fc.aliyuncs.com"]}}]}
+        arn = self.ram("CreateRole", RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+        self.ram("AttachPolicyToRole", PolicyName=policy, PolicyType="System", RoleName=name)
+        return arn
+
     def fnf(self, action_class, **parameters):
         """One FnF call through aliyunsdkcore; the answer as a dict."""
         from aliyunsdkcore.client import AcsClient
