@@ -232,6 +232,20 @@ steps:
   EXPECT_EQ(events.size(), 3U + 3000 * 6 + 3);
 }
 
+TEST_F(EngineTest, ATaskThatAShutdownCutShortIsRunAgainByTheNextStart) {
+  world.functions().script("f", "#stopping");
+  world.functions().script("f", R"({"a":1})");
+  world.create("f", "version: v1\ntype: flow\nsteps: [{type: task, name: t, resourceArn: 'acs:fc:::services/s/functions/f'}]");
+  ASSERT_TRUE(start("run"));
+  loop().run_for(100 * kMicrosPerMilli);
+  ASSERT_EQ(world.functions().calls().size(), 1U);
+  world.restart();
+  auto run = *loop().wait(flows().describe(loop(), "f", "run", io::Deadline::never()));
+  EXPECT_EQ(run.status, Status::succeeded) << run.error;
+  EXPECT_EQ(world.functions().calls().size(), 2U);
+  EXPECT_EQ(types_of(world.history("f")).find("Failed"), std::string::npos) << types_of(world.history("f"));
+}
+
 TEST_F(EngineTest, DataBeyondTheLimitFailsTheExecutionNamingTheStep) {
   world.functions().script("big", R"({"a":")" + std::string(300 * 1024, 'x') + R"("})");
   world.create("f", "version: v1\ntype: flow\nsteps: [{type: task, name: t, resourceArn: 'acs:fc:::services/s/functions/big'}]");

@@ -41,6 +41,7 @@ std::string error_name(dispatch::InvokeError error) {
     case dispatch::InvokeError::exhausted: return "FC.ResourceExhausted";
     case dispatch::InvokeError::unavailable: return "FC.InternalServerError";
     case dispatch::InvokeError::invalid: return "FC.InvalidArgument";
+    case dispatch::InvokeError::stopping: break;  // never recorded, see run()
   }
   return "FC.Unknown";
 }
@@ -65,6 +66,7 @@ class FunctionTarget final : public TaskTarget {
     int64_t wait_us = kInvokeWaitUs;
     if (request.call.timeout_s > 0) wait_us = std::min(wait_us, static_cast<int64_t>(request.call.timeout_s * kMicrosPerSecond));
     auto outcome = co_await invoker_.invoke(loop, std::move(invocation), io::Deadline::after_us(loop, wait_us));
+    if (!outcome && outcome.error().code == dispatch::InvokeError::stopping) co_return TaskOutcome{.undecided = true};
     if (!outcome) co_return task_failed(error_name(outcome.error().code), outcome.error().message);
     co_return from_outcome(std::move(*outcome));
   }

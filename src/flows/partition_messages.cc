@@ -63,6 +63,7 @@ io::Task<void> Partition::consume_task(queues::Message message) {
   co_await post({flow, execution}, peek);
   if (!peek.call) co_return co_await drop(std::move(message));
   TaskOutcome outcome = co_await run_target({.flow = flow, .execution = execution, .role_arn = peek.role_arn, .call = std::move(*peek.call)});
+  if (outcome.undecided) co_return;  // not acknowledged
   Command command{.kind = Command::Kind::task_done, .output = std::move(outcome.output), .step = peek.peek.step, .attempt = peek.peek.attempt,
                   .result = outcome.result, .error = std::move(outcome.error), .cause = std::move(outcome.cause), .token = {}};
   co_await submit(std::move(flow), std::move(execution), std::move(command), std::move(message));

@@ -18,6 +18,7 @@ struct TaskOutcome {
   Command::Result result = Command::Result::succeeded;
   std::string output;        // succeeded: a JSON object's text, `$local` of the step
   std::string error, cause;  // failed; names of aliyun-fnf.md section 4.5
+  bool undecided = false;    // the server is ending: nothing is recorded, and the next start asks again
 };
 
 class TaskTarget {

@@ -5,7 +5,7 @@
 // A script is a list of replies per function; each call takes the next one and the last one stays:
 //   {"a":1}              the function's result
 //   !Type some words     it raised an error of that type
-//   #throttled #exhausted #unavailable #not_found #died #oom #timeout
+//   #throttled #exhausted #unavailable #not_found #stopping #died #oom #timeout
 //   report FIELD {...}   it reports success on the token in FIELD of its input; its own result is {}
 //   reportfail FIELD Type words
 // "@3s" before any of them: after that time (a report: the function returns at once and reports later).

@@ -61,6 +61,7 @@ io::Task<Expected<dispatch::Outcome, dispatch::InvokeError>> Functions::invoke(i
   if (rest == "#exhausted") co_return fail(dispatch::InvokeError::exhausted, "no instance");
   if (rest == "#unavailable") co_return fail(dispatch::InvokeError::unavailable, "cannot start");
   if (rest == "#not_found") co_return fail(dispatch::InvokeError::not_found, "no such function");
+  if (rest == "#stopping") co_return fail(dispatch::InvokeError::stopping, "the server is shutting down");
   if (rest == "#died") co_return dispatch::Outcome{.kind = Kind::unhandled_error, .body = ""};
   if (rest == "#oom") co_return dispatch::Outcome{.kind = Kind::out_of_memory, .body = ""};
   if (rest == "#timeout") co_return dispatch::Outcome{.kind = Kind::timed_out, .body = ""};
