@@ -68,7 +68,7 @@ OssTask post(OssCall& call) {
   if (call.has("uploadId")) co_return co_await complete_upload(call);
   if (call.has("append")) co_return co_await append_object(call);
   if (call.has("restore")) co_return co_await restore_object(call);
-  if (call.has("x-oss-process") || call.has("x-oss-async-process")) co_return refuse(400, "NotImplemented", "Image processing is not implemented.");
+  if (call.has("x-oss-process") || call.has("x-oss-async-process")) co_return refuse(400, "NotImplemented", "Images are not processed here.");
   co_return not_allowed(call);
 }
 

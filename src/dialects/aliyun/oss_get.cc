@@ -39,6 +39,7 @@ OssExpected<void> check_readable(const OssCall& call, const objects::ObjectInfo&
 
 OssTask head_object(OssCall& call, objects::Bucket bucket) {
   MAYFLY_CO_TRY(objects::ObjectInfo info, co_await call.context.objects.head(call.loop, call.bucket, call.key));
+  MAYFLY_CO_TRY_VOID(co_await authorize_shown(call, info));
   MAYFLY_CO_TRY_VOID(objects::check(conditions_of(call, ""), info));
   http::Response response{.head_length = info.size};
   describe_object(info, bucket, call.context.clock, response.headers);
@@ -52,7 +53,7 @@ OssTask get_object(OssCall& call) {
   MAYFLY_CO_TRY_VOID(co_await authorize(call, Need::read_object, "oss:GetObject"));
   MAYFLY_CO_TRY(objects::Bucket bucket, co_await load_bucket(call));
   if (call.request.method == "HEAD") co_return co_await head_object(call, std::move(bucket));
-  if (call.has("x-oss-process")) co_return refuse(400, "NotImplemented", "Image processing is not implemented.");
+  if (call.has("x-oss-process")) co_return refuse(400, "NotImplemented", "Images are not processed here.");
   objects::GetRequest request{.bucket = call.bucket, .key = call.key, .conditions = conditions_of(call, ""), .range = call.header("Range")};
   if (call.header("x-oss-range-behavior") == "standard") request.bad_range = objects::BadRange::refuse;
   auto opened = co_await call.context.objects.get(call.loop, std::move(request));
@@ -62,6 +63,7 @@ OssTask get_object(OssCall& call) {
     co_return std::unexpected(std::move(error));
   }
   if (!opened) co_return std::unexpected(OssError(opened.error()));
+  MAYFLY_CO_TRY_VOID(co_await authorize_shown(call, opened->info));
   MAYFLY_CO_TRY_VOID(check_readable(call, opened->info, bucket));
   http::Response response;
   describe_object(opened->info, bucket, call.context.clock, response.headers);
@@ -85,6 +87,7 @@ OssTask get_object_meta(OssCall& call) {
   MAYFLY_CO_TRY_VOID(co_await authorize(call, Need::read_object, "oss:GetObject"));
   MAYFLY_CO_TRY(objects::Bucket bucket, co_await load_bucket(call));
   MAYFLY_CO_TRY(objects::ObjectInfo info, co_await call.context.objects.head(call.loop, call.bucket, call.key));
+  MAYFLY_CO_TRY_VOID(co_await authorize_shown(call, info));
   http::Response response;
   if (call.request.method == "HEAD") response.head_length = info.size;
   response.headers.set("ETag", quoted(info.etag));
