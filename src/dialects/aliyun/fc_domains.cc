@@ -1,5 +1,6 @@
 // Custom domains: a host name whose paths lead to HTTP functions (aliyun-fc.md section 10). The longest matching route wins; a route
-// ending in "*" matches everything that begins with what stands before it.
+// ending in "*" matches everything that begins with what stands before it. The document is named in lower case, as hosts are compared, and
+// keeps the spelling it was created with.
 
 #include "base/encoding.h"
 #include "dialects/aliyun/fc_fields.h"
@@ -12,7 +13,6 @@ constexpr size_t kMaxDomainName = 253;  // RFC 1035
 
 json::object domain_json(const FcCall& call, const functions::Document& document) {
   json::object out = document.body;
-  out["domainName"] = document.name;
   out["accountId"] = call.account();
   out["apiVersion"] = call.version;
   out["createdTime"] = iso8601_s(document.created_us);
@@ -80,12 +80,11 @@ io::Task<FcAnswer> fc_create_domain(FcCall& call) {
   FcFields fields(call.body);
   fields.required_text("domainName", name);
   if (auto good = fields.done(); !good) co_return std::unexpected(good.error());
-  name = lower(name);
   if (name.size() > kMaxDomainName || name.find_first_of("/ :") != name.npos) co_return invalid_argument(fmt::format("'{}' is no domain name", name.substr(0, kMaxDomainName)));
-  json::object domain{{"protocol", "HTTP"}, {"routeConfig", json::object{{"routes", json::array()}}}};
+  json::object domain{{"domainName", name}, {"protocol", "HTTP"}, {"routeConfig", json::object{{"routes", json::array()}}}};
   if (auto good = read_domain(call.body, domain); !good) co_return std::unexpected(good.error());
   FC_CO_TRY(const functions::Document kept, call, "DomainName",
-            co_await call.context.settings.put(call.loop, kDomainDocument, name, std::move(domain), functions::Settings::Mode::create));
+            co_await call.context.settings.put(call.loop, kDomainDocument, lower(name), std::move(domain), functions::Settings::Mode::create));
   co_return json_response(domain_json(call, kept), etag(kept));
 }
 

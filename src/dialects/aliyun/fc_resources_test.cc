@@ -173,7 +173,7 @@ TEST_F(FcResources, ConfigurationsDomainsAndTagsAreKept) {
   EXPECT_EQ(string_or(listed, "nextToken", "none"), "");
   EXPECT_EQ(send("DELETE", path).status, 204);
 
-  EXPECT_EQ(send("POST", "custom-domains", R"({"domainName":"a.example"})").status, 200);
+  EXPECT_EQ(string_or(parsed(send("POST", "custom-domains", R"({"domainName":"A.example"})")), "domainName"), "A.example");
   EXPECT_EQ(code_of(send("POST", "custom-domains", R"({"domainName":"a.example"})")), "DomainNameAlreadyExists");
   EXPECT_EQ(code_of(send("PUT", "custom-domains/a.example", R"({"protocol":"HTTP,HTTPS"})")), "InvalidArgument");
   EXPECT_EQ(send("PUT", "custom-domains/a.example", R"({"protocol":"HTTP,HTTPS","certConfig":{"certName":"c","certificate":"x","privateKey":"y"}})").status, 200);
@@ -183,6 +183,7 @@ TEST_F(FcResources, ConfigurationsDomainsAndTagsAreKept) {
   EXPECT_EQ(code_of(send("GET", "custom-domains/a.example")), "DomainNameNotFound");
 
   EXPECT_EQ(send("POST", "tag", R"({"resourceArn":"acs:fc:l:1:services/s","tags":{"a":"1","b":"2"}})").status, 200);
+  EXPECT_EQ(string_or(parsed(send("GET", "tag?resourceArn=services%2Fs")), "resourceArn"), "acs:fc:local:" + keyring_.account() + ":services/s");
   EXPECT_EQ(send("DELETE", "tag", R"({"resourceArn":"acs:fc:l:1:services/s","tagKeys":["a"]})").status, 200);
   EXPECT_EQ(to_text(*find(parsed(send("GET", "tag?resourceArn=acs%3Afc%3Al%3A1%3Aservices%2Fs")), "tags")), R"({"b":"2"})");
 }

@@ -154,7 +154,7 @@ io::Task<FcAnswer> fc_get_tags(FcCall& call) {
   auto resource = tagged_resource(call);
   if (!resource) co_return std::unexpected(resource.error());
   auto stored = call.context.settings.get(kTags, tags_name(*resource));
-  co_return json_response({{"requestId", call.request_id}, {"resourceArn", *resource}, {"tags", stored ? stored->body : json::object()}});
+  co_return json_response({{"requestId", call.request_id}, {"resourceArn", call.arn(tags_name(*resource))}, {"tags", stored ? stored->body : json::object()}});
 }
 
 io::Task<FcAnswer> fc_untag(FcCall& call) {
