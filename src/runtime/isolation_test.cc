@@ -27,7 +27,7 @@ class Isolation : public InSandbox {
 
 TEST_F(Isolation, TheHostsFilesAreNotThere) {
   EXPECT_EQ(inside("[os.listdir(d) for d in ('/home', '/root', '/opt', '/run')]"), "[[], [], [], []]");
-  EXPECT_EQ(inside("[p for p in ('/etc/shadow', '/etc/ssl/private', '/sys', '/work', '/mnt', '/boot', '/var/lib', '" + folder_ + "') if os.path.exists(p)]"), "[]");
+  EXPECT_EQ(inside("[p for p in ('/etc/shadow', '/etc/ssl/private', '/sys', '" MAYFLY_SOURCE_DIR "', '/mnt', '/boot', '/var/lib', '" + folder_ + "') if os.path.exists(p)]"), "[]");
   EXPECT_EQ(inside("sorted(os.listdir('/dev'))"), R"(["fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero"])");
 }
 
