@@ -153,6 +153,7 @@ class QueuedInvoker final : public AsyncInvoker {
     ++in_flight_;
     auto outcome = co_await invoker_.invoke(loop, message.invocation, io::Deadline::after_us(loop, kAsyncWaitUs));
     --in_flight_;
+    if (!outcome && outcome.error().code == InvokeError::stopping) co_return;  // not acknowledged: the next start delivers it again, as it was
     if (!outcome) {
       co_await not_run(loop, std::move(batch), std::move(message), std::move(policy), outcome.error());
     } else if (outcome->kind == Outcome::Kind::ok) {

@@ -6,6 +6,7 @@
 //   function error         -> again after 1, 2, 4 ... 60 s, maxAsyncRetryAttempts times (default 3), then a dead letter
 //   throttled, exhausted,  -> again after 0.5, 1, 2, 4 ... 60 s for up to 5 h (aliyun-fc.md section 7.4), not counted as attempts
 //     unavailable
+//   stopping               -> left as it is: the next start delivers it again, and the run that was cut short does not count
 //   no such function, older than maxAsyncEventAgeInSeconds -> a dead letter at once
 //
 // A dead letter is a row that stays until it is redelivered or dropped, at most kMaxDeadLetters of them; with an onFailure destination

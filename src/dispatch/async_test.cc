@@ -121,6 +121,23 @@ TEST_F(AsyncTest, SystemErrorsAreRetriedWithoutCountingAsAttempts) {
   EXPECT_EQ(async_->counts().succeeded, 1u);
 }
 
+TEST_F(AsyncTest, ACallThatAShutdownCutShortIsLeftAsItWasForTheNextStart) {
+  configure({{"maxAsyncRetryAttempts", 0}});
+  invoker_.answers.push_back(fail(InvokeError::stopping, "the server is shutting down"));
+  ASSERT_TRUE(submit());
+  loop_.run_for(100 * kMicrosPerMilli);
+  ASSERT_EQ(invoker_.calls.size(), 1u);
+  close();
+  open();
+  loop_.run_for(10 * kMicrosPerSecond);
+  ASSERT_EQ(invoker_.calls.size(), 2u);
+  EXPECT_EQ(invoker_.calls[1].invocation.request_id, invoker_.calls[0].invocation.request_id);
+  EXPECT_EQ(invoker_.calls[1].invocation.retry_count, 0);
+  EXPECT_EQ(async_->counts().succeeded, 1u);
+  EXPECT_EQ(async_->counts().retried, 0u);
+  EXPECT_TRUE(dead().empty());
+}
+
 TEST_F(AsyncTest, TheConfigurationLimitsRetriesAndAge) {
   configure({{"maxAsyncRetryAttempts", 0}});
   invoker_.answers.push_back(failure());

@@ -70,8 +70,8 @@ class Dispatcher : public Invoker {
   // As seen now, all qualifiers together; empty if it never ran here.
   virtual io::Task<FunctionStatus> status(io::Loop& loop, std::string service, std::string function) = 0;
   virtual io::Task<Totals> totals(io::Loop& loop) = 0;
-  // Refuses new calls as `unavailable`, lets running ones end until the deadline, then ends every instance. Call once, before the
-  // loops stop; the factories are stopped by their owner afterwards.
+  // Refuses new calls as `stopping`, lets running ones end until the deadline, then ends every instance and with it their calls, as
+  // `stopping` too. Call once, before the loops stop; the factories are stopped by their owner afterwards.
   virtual io::Task<void> stop(io::Loop& loop, io::Deadline deadline) = 0;
 };
 

@@ -300,10 +300,10 @@ TEST_F(DispatcherTest, StoppingLetsCallsEndAndRefusesTheRest) {
   spawn("echo", results);
   loop_.wait(group_.drain());
   ASSERT_EQ(results.size(), 4u);
-  EXPECT_EQ(results[0].error().code, InvokeError::unavailable);
-  EXPECT_EQ(results[1].error().code, InvokeError::unavailable);
+  EXPECT_EQ(results[0].error().code, InvokeError::stopping);
+  EXPECT_EQ(results[1].error().code, InvokeError::stopping);
   EXPECT_EQ(results[2]->body, "sleep 200");
-  EXPECT_EQ(results[3]->kind, Outcome::Kind::unhandled_error);
+  EXPECT_EQ(results[3].error().code, InvokeError::stopping) << "killed by the shutdown, not by the function";
   EXPECT_EQ(world_.running, 0u);
   invoker_.reset();
 }

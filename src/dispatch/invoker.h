@@ -56,7 +56,10 @@ struct Outcome {
   std::string code_checksum;
 };
 
-enum class InvokeError { not_found, throttled, exhausted, unavailable, invalid };
+enum class InvokeError {
+  not_found, throttled, exhausted, unavailable, invalid,
+  stopping,  // the server is ending, perhaps in the middle of the run: says nothing about the function; who keeps the call durably leaves it for the next start
+};
 
 class Invoker {
  public:

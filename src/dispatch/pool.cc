@@ -180,12 +180,13 @@ io::Task<std::optional<Expected<Outcome, InvokeError>>> Pool::run(Invocation inv
   if (grant.kind == Grant::Kind::refused) co_return std::unexpected(std::move(grant.failure));
   int64_t waited_us = last_used_us_ - asked_us;
   Outcome outcome;
+  bool cut_short = false;
   if (grant.kind == Grant::Kind::outcome) {
     outcome = std::move(grant.outcome);
     outcome.phases.start_us = waited_us;
     outcome.cold = true;
   } else {
-    outcome = co_await serve(grant.slot, invocation, waited_us);
+    outcome = co_await serve(grant.slot, invocation, waited_us, cut_short);
   }
   outcome.version = runnable_->version;
   outcome.code_checksum = runnable_->function.code.checksum;
@@ -196,10 +197,12 @@ io::Task<std::optional<Expected<Outcome, InvokeError>>> Pool::run(Invocation inv
     counters_.last_error = outcome.body.substr(0, kLogTailBytes);
   }
   context_.observer.finished(invocation, outcome, asked_wall_us);
+  if (cut_short) co_return fail(InvokeError::stopping, "the server shut down while the function was running", "it may have run in part; try again once the server is back");
   co_return outcome;
 }
 
-io::Task<Outcome> Pool::serve(Slot* slot, const Invocation& invocation, int64_t waited_us) {
+// `cut_short`: the shutdown ended the instance before it answered.
+io::Task<Outcome> Pool::serve(Slot* slot, const Invocation& invocation, int64_t waited_us, bool& cut_short) {
   bool cold = std::exchange(slot->fresh, false);
   if (cold) tails_[invocation.request_id] = *std::exchange(slot->start_log, nullptr);
   else tails_[invocation.request_id].clear();
@@ -216,6 +219,7 @@ io::Task<Outcome> Pool::serve(Slot* slot, const Invocation& invocation, int64_t 
     outcome.phases.init_us = slot->instance->init_us();
   }
   outcome.phases.queued_us = std::max<int64_t>(0, waited_us - outcome.phases.start_us - outcome.phases.init_us);
+  cut_short = slot->killed && outcome.kind == Outcome::Kind::unhandled_error;
   ++slot->calls;
   slot->memory_bytes = outcome.memory_bytes;
   --slot->busy;

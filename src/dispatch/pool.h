@@ -83,7 +83,7 @@ class Pool {
   void consider();  // start what is needed: after memory was freed
   // Ends the idle instance unused for longest to make room for another function; false if there is none.
   bool evict_one();
-  void kill_busy();  // at the end of shutdown's patience: their calls end as a crash
+  void kill_busy();  // at the end of shutdown's patience: their calls end as `stopping`
 
   bool draining() const { return draining_; }
   bool empty() const { return users_ == 0 && slots_.empty(); }
@@ -98,7 +98,7 @@ class Pool {
   io::Task<void> start_one();
   io::Task<void> stop_instance(std::shared_ptr<runtime::Instance> instance);
   io::Task<void> kill(std::shared_ptr<runtime::Instance> instance);
-  io::Task<Outcome> serve(Slot* slot, const Invocation& invocation, int64_t waited_us);
+  io::Task<Outcome> serve(Slot* slot, const Invocation& invocation, int64_t waited_us, bool& cut_short);
   Grant start_failure(const Failure<runtime::StartError>& failure, const std::string& log) const;
   Slot* find_free();
   size_t instance_limit() const;

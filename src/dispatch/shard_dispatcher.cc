@@ -12,7 +12,7 @@ std::string name_of(const functions::Runnable& runnable) { return runnable.servi
 std::string pool_key(const functions::Runnable& runnable) { return runnable.qualifier + "#" + runnable.version; }
 
 const Failure<InvokeError>& stopping_failure() {
-  static const Failure<InvokeError> failure{InvokeError::unavailable, "the server is shutting down", "try again once it is back"};
+  static const Failure<InvokeError> failure{InvokeError::stopping, "the server is shutting down", "try again once it is back"};
   return failure;
 }
 

@@ -59,7 +59,8 @@ FcError fc_error(const FcCall& call, const Failure<dispatch::InvokeError>& failu
     case InvokeError::not_found: return {404, missing_noun(call, "Function") + "NotFound", message};
     case InvokeError::throttled: return {429, "ResourceThrottled", message};
     case InvokeError::exhausted: return {503, "ResourceExhausted", message};
-    case InvokeError::unavailable: return {503, "ResourceExhausted", message};
+    case InvokeError::unavailable:
+    case InvokeError::stopping: return {503, "ResourceExhausted", message};
     case InvokeError::invalid: return {400, "InvalidArgument", message};
   }
   return {500, "InternalServerError", message};
