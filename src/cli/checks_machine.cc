@@ -90,7 +90,8 @@ std::vector<Check> check_programs(const std::string& libraries) {
   if (python) checks.push_back({"python3", Health::good, "/usr/bin/python3 " + *python, {}, {}});
   else checks.push_back({"python3", Health::broken, "no /usr/bin/python3", "Python functions do not run", "apt-get install python3"});
   if (python) {
-    std::string code = "import importlib.util as u; print(' '.join(m for m in ('cv2','numpy','oss2','aliyunsdkcore','aliyunsdkfnf') if not u.find_spec(m)))";
+    std::string code = "import importlib.util as u; print(' '.join(m for m in ('cv2','numpy','oss2','aliyunsdkcore','aliyunsdkfnf') "
+                       "if not u.find_spec(m)))";
     std::string path = libraries.empty() ? "" : "PYTHONPATH=" + shell_quoted(libraries) + " ";
     auto missing = output_of(path + "/usr/bin/python3 -c \"" + code + "\"");
     std::string place = libraries.empty() ? "the system's" : libraries;
@@ -112,7 +113,8 @@ std::vector<Check> check_machine(const std::string& data_dir) {
                             : Check{"data folder", Health::broken, folder + " cannot be written", "the server does not start", "name another with --data-dir"});
   struct stat status;
   if (stat((data_dir + "/keys.json").c_str(), &status) == 0 && (status.st_mode & 077) != 0)
-    checks.push_back({"access keys", Health::weaker, "others can read " + data_dir + "/keys.json", "anybody on this machine may act as you", "chmod 600 " + data_dir + "/keys.json"});
+    checks.push_back({"access keys", Health::weaker, "others can read " + data_dir + "/keys.json", "anybody on this machine may act as you",
+                      "chmod 600 " + data_dir + "/keys.json"});
   checks.push_back(check_disk(folder));
   checks.push_back(check_clock());
   rlimit files{};

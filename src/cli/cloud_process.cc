@@ -38,7 +38,7 @@ void enter_namespaces(Network network) {
 void raise_loopback() {
   sys::Fd socket(static_cast<int>(sys::check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket", "loopback")));
   ifreq request{};
-  strcpy(request.ifr_name, "lo");
+  std::string_view("lo").copy(request.ifr_name, IFNAMSIZ - 1);
   request.ifr_flags = IFF_UP | IFF_RUNNING;
   sys::check(ioctl(socket.get(), SIOCSIFFLAGS, &request), "ioctl(SIOCSIFFLAGS)", "lo");
 }

@@ -48,8 +48,10 @@ class FakeServer final : public Transport {
         place += "/" + string_or(body, key);
         break;
       }
-    for (auto& member : body) resources[place].is_object() ? void(resources[place].get_object()[member.key()] = member.value()) : void(resources[place] = json::object{{member.key(), member.value()}});
-    return ok(resources[place]);
+    json::value& kept = resources[place];
+    if (!kept.is_object()) kept = json::object();
+    for (auto& member : body) kept.get_object()[member.key()] = member.value();
+    return ok(kept);
   }
 
   Reply rpc(const http::Query& form) {
