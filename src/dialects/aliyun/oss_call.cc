@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "auth/policy.h"
 #include "base/encoding.h"
 #include "base/hash.h"
 
@@ -20,12 +21,48 @@ bool opens(Acl acl, Need need) {
   return false;
 }
 
+std::string source_ip(const http::Request& request) { return request.peer.substr(0, request.peer.rfind(':')); }
+
+// What a policy's conditions may ask about.
+auth::Access access_of(const OssCall& call, std::string action) {
+  auth::Access access{.action = std::move(action), .resource = fmt::format("acs:oss:*:{}:{}{}{}", call.context.account, call.bucket.empty() ? "*" : call.bucket,
+                                                                           call.key.empty() ? "" : "/", call.key)};
+  access.context.emplace_back("acs:SourceIp", source_ip(call.request));
+  access.context.emplace_back("acs:SecureTransport", call.request.scheme == "https" ? "true" : "false");
+  for (const char* name : {"prefix", "delimiter"}) {
+    if (call.key.empty()) access.context.emplace_back(*name == 'p' ? "oss:Prefix" : "oss:Delimiter", call.parameter(name));
+  }
+  return access;
+}
+
+bool names_caller(const std::string& principal, const auth::Identity& identity) {
+  if (principal == "*") return true;
+  if (identity.kind != auth::Identity::Kind::role) return false;
+  return principal == identity.account || auth::wildcard_matches(principal, fmt::format("arn:sts::{}:assumed-role/{}/{}", identity.account, identity.role, identity.session));
+}
+
+// What the bucket's own policy says to this caller (aliyun-oss.md section 6); silent when there is none.
+auth::Verdict bucket_verdict(const objects::Bucket& bucket, const auth::Identity& identity, const auth::Access& access) {
+  const json::value* stored = bucket.configuration.if_contains("policy");
+  if (stored == nullptr) return auth::Verdict::silent;
+  auto policy = auth::parse_policy(view(stored->as_string()));
+  if (!policy) return auth::Verdict::denied;  // a document that cannot be judged opens nothing
+  auth::Verdict verdict = auth::Verdict::silent;
+  for (const auth::Statement& statement : policy->statements) {
+    bool meant = std::ranges::any_of(statement.principals, [&](const std::string& principal) { return names_caller(principal, identity); });
+    if (statement.principals.empty()) meant = statement.effect == auth::Effect::deny;  // nobody named: refused to all, allowed to none
+    if (!meant || !auth::statement_matches(statement, access)) continue;
+    if (statement.effect == auth::Effect::deny) return auth::Verdict::denied;
+    verdict = auth::Verdict::allowed;
+  }
+  return verdict;
+}
+
 }  // namespace
 
 objects::Caller OssCall::caller() const {
-  std::string ip = request.peer.substr(0, request.peer.rfind(':'));
   std::string principal = identity.kind == auth::Identity::Kind::role ? identity.role : identity.account;
-  return {.request_id = request_id, .source_ip = std::move(ip), .principal = std::move(principal)};
+  return {.request_id = request_id, .source_ip = source_ip(request), .principal = std::move(principal)};
 }
 
 std::string OssCall::endpoint() const { return context.public_endpoint.empty() ? request.host : context.public_endpoint; }
@@ -40,15 +77,27 @@ io::Task<OssExpected<objects::Bucket>> load_bucket(OssCall& call) {
 
 io::Task<OssExpected<void>> authorize(OssCall& call, Need need, std::string action) {
   if (call.identity.kind == auth::Identity::Kind::root) co_return OssExpected<void>{};
-  if (call.identity.kind == auth::Identity::Kind::role) {
-    std::string resource = fmt::format("acs:oss:*:{}:{}{}{}", call.context.account, call.bucket.empty() ? "*" : call.bucket,
-                                       call.key.empty() ? "" : "/", call.key);
-    if (call.context.authorizer.allows(call.identity, {action, resource})) co_return OssExpected<void>{};
-    co_return access_denied(fmt::format("You are not authorized to do {} on {}.", action, resource));
+  bool role = call.identity.kind == auth::Identity::Kind::role;
+  const auth::Access access = access_of(call, std::move(action));
+  bool allowed = role && call.context.authorizer.allows(call.identity, access);
+  auto refused = [&] { return access_denied(fmt::format("You are not authorized to do {} on {}.", access.action, access.resource)); };
+  if (call.bucket.empty()) {
+    if (allowed) co_return OssExpected<void>{};
+    co_return role ? refused() : access_denied("Anonymous access is forbidden for this operation.");
   }
-  if (call.bucket.empty()) co_return access_denied("Anonymous access is forbidden for this operation.");
-  MAYFLY_CO_TRY(objects::Bucket bucket, co_await load_bucket(call));
-  Acl acl = bucket.acl;
+  auto bucket = co_await load_bucket(call);
+  if (!bucket) {  // who may not ask about it does not learn that it is missing; a bucket about to be made has no policy
+    if (allowed) co_return OssExpected<void>{};
+    co_return role ? OssExpected<void>(refused()) : std::unexpected(bucket.error());
+  }
+  switch (bucket_verdict(*bucket, call.identity, access)) {
+    case auth::Verdict::denied: co_return refused();
+    case auth::Verdict::allowed: co_return OssExpected<void>{};
+    case auth::Verdict::silent: break;
+  }
+  if (allowed) co_return OssExpected<void>{};
+  if (role) co_return refused();
+  Acl acl = bucket->acl;
   if (!call.key.empty() && (need == Need::read_object || need == Need::write_object)) {
     auto object = co_await call.context.objects.head(call.loop, call.bucket, call.key, objects::Objects::Links::keep);
     if (object && object->acl != Acl::inherit) acl = object->acl;
@@ -59,9 +108,21 @@ io::Task<OssExpected<void>> authorize(OssCall& call, Need need, std::string acti
 }
 
 io::Task<OssExpected<void>> authorize_source(OssCall& call, std::string bucket, std::string key) {
+  if (call.identity.kind == auth::Identity::Kind::root) co_return OssExpected<void>{};
   OssCall source{.context = call.context, .loop = call.loop, .request = {}, .query = {}, .bucket = std::move(bucket), .key = std::move(key),
                  .request_id = call.request_id, .identity = call.identity, .loaded = {}};
+  source.request.peer = call.request.peer;
+  source.request.scheme = call.request.scheme;
+  MAYFLY_CO_TRY_VOID(co_await authorize(source, Need::read_object, "oss:GetObject"));
+  auto object = co_await call.context.objects.head(call.loop, source.bucket, source.key, objects::Objects::Links::keep);
+  if (!object || object->symlink_target.empty()) co_return OssExpected<void>{};
+  source.key = object->symlink_target;
   co_return co_await authorize(source, Need::read_object, "oss:GetObject");
+}
+
+io::Task<OssExpected<void>> authorize_shown(OssCall& call, const objects::ObjectInfo& shown) {
+  if (shown.symlink_target.empty()) co_return OssExpected<void>{};
+  co_return co_await authorize_source(call, call.bucket, shown.symlink_target);
 }
 
 io::Task<OssExpected<std::string>> read_body(OssCall& call, size_t limit) {

@@ -31,12 +31,15 @@ struct OssCall {
 // The bucket of the call; NoSuchBucket. Read once.
 io::Task<OssExpected<objects::Bucket>> load_bucket(OssCall& call);
 
-// Whether the caller may do `action` ("oss:GetObject") on the call's bucket or key: root always, a role by its policies, everybody by ACL.
+// Whether the caller may do `action` ("oss:GetObject") on the call's bucket or key: root always; others by the bucket's policy, whose Deny
+// is final, a role by its own policies as well, and who carries no signature by ACL.
 // `need` says which ACLs would open it: the object's own (if it has one) comes before the bucket's.
 enum class Need { owner, read_bucket, read_object, write_object };
 io::Task<OssExpected<void>> authorize(OssCall& call, Need need, std::string action);
 // The same for a role or root on something else than what the call names, such as the source of a copy.
 io::Task<OssExpected<void>> authorize_source(OssCall& call, std::string bucket, std::string key);
+// The same for what `shown` was read from: behind a symlink that is its target, which the caller must be allowed to read as well.
+io::Task<OssExpected<void>> authorize_shown(OssCall& call, const objects::ObjectInfo& shown);
 
 // The request's body as a whole, at most `limit` bytes; checks Content-MD5 when sent.
 io::Task<OssExpected<std::string>> read_body(OssCall& call, size_t limit);

@@ -1,5 +1,6 @@
 #include <charconv>
 
+#include "auth/policy.h"
 #include "base/encoding.h"
 #include "base/hash.h"
 #include "base/json.h"
@@ -144,18 +145,11 @@ OssExpected<std::string> check_bucket_tagging(std::string_view text) {
 }
 
 OssExpected<std::string> check_policy(std::string_view text) {
-  auto policy = parse_json(text);
-  if (!policy || !policy->is_object()) return refuse(400, "InvalidPolicyDocument", "Policy document is invalid json format.");
-  const json::value* statements = find(*policy, "Statement");
-  if (string_or(*policy, "Version") != "1" || statements == nullptr || !statements->is_array()) {
-    return refuse(400, "InvalidPolicyDocument", "The policy must have Version \"1\" and a list of statements.");
+  if (auto document = parse_json(text); !document || !document->is_object()) {
+    return refuse(400, "InvalidPolicyDocument", "Policy document is invalid json format.");
   }
-  for (const json::value& statement : statements->as_array()) {
-    std::string effect = string_or(statement, "Effect");
-    if ((effect != "Allow" && effect != "Deny") || find(statement, "Action") == nullptr || find(statement, "Resource") == nullptr) {
-      return refuse(400, "InvalidPolicyDocument", "A statement has an Effect, an Action and a Resource.");
-    }
-  }
+  auto policy = auth::parse_policy(text);
+  if (!policy) return refuse(400, "InvalidPolicyDocument", policy.error().message);
   return std::string(text);
 }
 

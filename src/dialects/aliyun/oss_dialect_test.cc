@@ -193,6 +193,48 @@ TEST_F(OssDialectTest, ARoleDoesWhatItsPoliciesAllow) {
   EXPECT_EQ(code(call("PUT", "/bkt/c", {.headers = {{"x-oss-copy-source", "/bkt/secret"}}})), "AccessDenied");
 }
 
+TEST_F(OssDialectTest, ALinkOpensNothingThatItsTargetDoesNot) {
+  call("PUT", "/bkt");
+  call("PUT", "/bkt/secret", {.body = "s"});
+  call("PUT", "/bkt/open/link?symlink", {.headers = {{"x-oss-symlink-target", "secret"}}});
+  as_role();
+  access.allowed = {{"oss:GetObject", "acs:oss:*:1234567890:bkt/open/link"}, {"oss:PutObject", "acs:oss:*:1234567890:bkt/open/copy"}};
+  EXPECT_EQ(code(call("GET", "/bkt/open/link")), "AccessDenied");
+  EXPECT_EQ(call("HEAD", "/bkt/open/link").status, 403);
+  EXPECT_EQ(code(call("GET", "/bkt/open/link?objectMeta")), "AccessDenied");
+  EXPECT_EQ(code(call("PUT", "/bkt/open/copy", {.headers = {{"x-oss-copy-source", "/bkt/open/link"}}})), "AccessDenied");
+  EXPECT_EQ(call("GET", "/bkt/open/link?symlink").status, 200) << "the link itself is readable";
+  access.allowed.insert({"oss:GetObject", "acs:oss:*:1234567890:bkt/secret"});
+  EXPECT_EQ(get("/bkt/open/link"), "s");
+  EXPECT_EQ(call("PUT", "/bkt/open/copy", {.headers = {{"x-oss-copy-source", "/bkt/open/link"}}}).status, 200);
+  as_root();
+  call("PUT", "/bkt?acl", {.headers = {{"x-oss-acl", "public-read"}}});
+  call("PUT", "/bkt/secret?acl", {.headers = {{"x-oss-object-acl", "private"}}});
+  as_anonymous();
+  EXPECT_EQ(code(call("GET", "/bkt/open/link")), "AccessDenied");
+}
+
+TEST_F(OssDialectTest, ABucketsPolicyOpensAndShuts) {
+  call("PUT", "/bkt");
+  call("PUT", "/bkt/a/b", {.body = "x"});
+  call("PUT", "/bkt?policy", {.body = R"({"Version":"1","Statement":[
+    {"Effect":"Allow","Principal":["*"],"Action":["oss:GetObject"],"Resource":["acs:oss:*:*:bkt/a/*"],"Condition":{"IpAddress":{"acs:SourceIp":["127.0.0.0/8"]}}},
+    {"Effect":"Allow","Principal":["1234567890"],"Action":["oss:ListObjects"],"Resource":["acs:oss:*:*:bkt"],"Condition":{"StringLike":{"oss:Prefix":["a/*"]}}},
+    {"Effect":"Deny","Principal":["arn:sts::1234567890:assumed-role/reader/*"],"Action":["oss:PutObject"],"Resource":["acs:oss:*:*:bkt/*"]}]})"});
+  as_anonymous();
+  EXPECT_EQ(get("/bkt/a/b"), "x");
+  EXPECT_EQ(code(call("PUT", "/bkt/a/c", {.body = "y"})), "AccessDenied");
+  EXPECT_EQ(code(call("GET", "/bkt?prefix=a/")), "AccessDenied") << "only the account was named";
+  as_role();
+  EXPECT_EQ(call("GET", "/bkt?prefix=a/x").status, 200);
+  EXPECT_EQ(code(call("GET", "/bkt")), "AccessDenied");
+  access.allowed = {{"oss:PutObject", "acs:oss:*:1234567890:bkt/a/c"}};
+  EXPECT_EQ(code(call("PUT", "/bkt/a/c", {.body = "y"})), "AccessDenied") << "Deny is final";
+  as_root();
+  EXPECT_EQ(call("PUT", "/bkt/a/c", {.body = "y"}).status, 200);
+  EXPECT_EQ(code(call("PUT", "/bkt?policy", {.body = R"({"Version":"1","Statement":[{"Effect":"Deny","Action":7,"Resource":["*"]}]})"})), "InvalidPolicyDocument");
+}
+
 TEST_F(OssDialectTest, TheSignatureDecidesBetweenTwoReadingsOfAnAddress) {
   call("PUT", "/bkt");
   call("PUT", "/bkt/bkt/key", {.body = "deep"});
