@@ -143,7 +143,13 @@ io::Task<http::Response> RamProduct::call(io::Loop& loop, RpcCall call) {
   if (action == nullptr)
     co_return answer_error(call, 404, "InvalidAction.NotFound",
                            "Specified api is not found: '" + call.action.substr(0, 64) + "' is no action of RAM spoken here.");
-  const std::string name = action->parameter.empty() ? "*" : call.get(action->parameter);
+  // Names compare without case, patterns of policies with it: judged is the name as it was given when the thing was made.
+  std::string name = action->parameter.empty() ? "*" : call.get(action->parameter);
+  if (action->entity == "role") {
+    if (auto role = roles_.role(name)) name = role->name;
+  } else if (auto policy = roles_.policy(name, kind_of(call))) {
+    name = policy->name;
+  }
   if (!roles_.allows(call.identity, {"ram:" + std::string(action->name), "acs:ram:*:" + roles_.account() + ":" + std::string(action->entity) + "/" + name}))
     co_return no_permission(call);
   for (std::string_view required : action->required)

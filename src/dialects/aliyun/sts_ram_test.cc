@@ -192,6 +192,21 @@ TEST_F(StsRam, ASessionPolicyNarrowsTheTriple) {
   EXPECT_EQ(ram("ListRoles").code(), "NoPermission");
 }
 
+TEST_F(StsRam, ADenialHoldsHoweverTheNameIsWritten) {
+  ram("CreateRole", {{"RoleName", "Admin"}, {"AssumeRolePolicyDocument", kFcTrust}});
+  ram("CreateRole", {{"RoleName", "caller"}, {"AssumeRolePolicyDocument", kFcTrust}});
+  ram("CreatePolicy", {{"PolicyName", "Most"},
+                       {"PolicyDocument", R"({"Version":"1","Statement":[{"Effect":"Allow","Action":"ram:*","Resource":"*"},
+                         {"Effect":"Deny","Action":"ram:*","Resource":["acs:ram:*:*:role/Admin","acs:ram:*:*:policy/Most"]}]})"}});
+  ram("AttachPolicyToRole", {{"PolicyName", "Most"}, {"PolicyType", "Custom"}, {"RoleName", "caller"}});
+  become(sts("AssumeRole", {{"RoleArn", "acs:ram::1234:role/caller"}, {"RoleSessionName", "me"}}));
+  EXPECT_EQ(ram("GetRole", {{"RoleName", "caller"}}).status, 200);
+  for (const char* name : {"Admin", "admin", "ADMIN"}) {
+    EXPECT_EQ(ram("AttachPolicyToRole", {{"PolicyName", "AdministratorAccess"}, {"PolicyType", "System"}, {"RoleName", name}}).code(), "NoPermission") << name;
+  }
+  EXPECT_EQ(ram("CreatePolicyVersion", {{"PolicyName", "mOST"}, {"PolicyDocument", kDocument}, {"SetAsDefault", "true"}}).code(), "NoPermission");
+}
+
 TEST_F(StsRam, AssumeRoleSaysWhichParameterIsWrong) {
   ram("CreateRole", {{"RoleName", "r"}, {"AssumeRolePolicyDocument", kFcTrust}});
   auto code = [&](http::Query parameters) { return sts("AssumeRole", std::move(parameters)).code(); };
