@@ -35,10 +35,11 @@ std::string resource_path(const std::string& bucket, const std::string& key) { r
 // ---- what each version signs
 
 std::string v1_subresources(const http::Query& query) {
+  http::Query signed_ones;
+  std::ranges::copy_if(query, std::back_inserter(signed_ones), [](const auto& each) { return is_oss_subresource(each.first); });
+  std::ranges::sort(signed_ones);  // by name first: "callback" stands before "callback-var", though '-' sorts before '='
   std::vector<std::string> parts;
-  for (const auto& [name, value] : query)
-    if (is_oss_subresource(name)) parts.push_back(value.empty() ? name : name + "=" + value);
-  std::ranges::sort(parts);
+  for (const auto& [name, value] : signed_ones) parts.push_back(value.empty() ? name : name + "=" + value);
   return parts.empty() ? "" : "?" + join(parts, '&');
 }
 

@@ -216,6 +216,13 @@ TEST(SignOss, WritesTheStringsOfTheSpecification) {
 }
 
 // The wire is "acl=&prefix=&k=v" for all three; what differs is what the client signed.
+TEST(SignOss, V1SortsSubresourcesByNameAlone) {
+  http::Request request;
+  request.method = "PUT";
+  request.raw_query = "callback-var=b&callback=a&acl=";
+  EXPECT_TRUE(oss_v1_string_to_sign(request, "bkt", "k", kDate).ends_with("/bkt/k?acl&callback=a&callback-var=b"));
+}
+
 TEST(SignOss, V4AcceptsAllThreeReadingsOfEmptyParametersAndNoOther) {
   auto signed_as = [](const char* canonical_query) {
     const std::string canonical =
