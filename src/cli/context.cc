@@ -51,6 +51,8 @@ Result<Settings> CliContext::settings() const {
                                  .access_key_secret = first_of({access_key_secret, environment_or("MAYFLY_ACCESS_KEY_SECRET")}),
                                  .security_token = first_of({security_token, environment_or("MAYFLY_SECURITY_TOKEN")})};
     if (!settings.keys.credentials.access_key_id.empty()) return settings;
+    if (!settings.keys.credentials.access_key_secret.empty())
+      return fail(Kind::usage, "an access key secret was given without its id", "give --access-key-id (or MAYFLY_ACCESS_KEY_ID) too");
     if (!sys::exists(data_dir + "/keys.json"))
       return fail(Kind::usage, "no access key: there is no " + data_dir + "/keys.json",
                   "start a server with `mayfly up`, name its folder with --data-dir, or give --access-key-id and --access-key-secret");

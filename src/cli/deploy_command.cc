@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <iostream>
 
 #include "cli/commands.h"
@@ -38,7 +39,8 @@ std::string_view past_tense(Step::Action action) { return action == Step::Action
 
 Result<int> run(CliContext& context, const Options& options) {
   MAYFLY_TRY(auto parameters, parameters_of(options));
-  MAYFLY_TRY(Template wanted, load_template(options.folder, options.template_file, std::move(parameters)));
+  bool names_a_file = options.template_file.empty() && std::filesystem::is_regular_file(options.folder);
+  MAYFLY_TRY(Template wanted, load_template(options.folder, names_a_file ? options.folder : options.template_file, std::move(parameters)));
   MAYFLY_TRY(ApiClient * client, context.client());
   MAYFLY_TRY(Plan plan, make_plan(*client, wanted));
   bool changes = plan.changes_something();
@@ -74,12 +76,12 @@ Result<int> run(CliContext& context, const Options& options) {
 void add_deploy_command(CLI::App& app, CliContext& context) {
   auto options = std::make_shared<Options>();
   CLI::App* deploy = app.add_subcommand("deploy", "Make the server what a funcraft template.yml says");
-  deploy->add_option("folder", options->folder, "Folder of the template")->capture_default_str();
+  deploy->add_option("path", options->folder, "Template, or its folder")->capture_default_str();
   deploy->add_option("-t,--template", options->template_file, "Template file; default: template.yml and its relatives in the folder");
   deploy->add_option("-p,--parameter", options->parameters, "Value of a template parameter, Name=value; repeatable")->expected(1)->take_all();
   deploy->add_flag("-y,--assume-yes", options->yes, "Do not ask");
   deploy->add_flag("--dry-run", options->dry_run, "Only show the plan: + create, ~ change, = the same");
-  deploy->footer("Example:\n  mayfly deploy examples/face-batch -y\nA second run changes only what changed in between.");
+  deploy->footer("Examples:\n  mayfly deploy template.yml\n  mayfly deploy examples/face-batch -y\nA second run changes only what changed in between.");
   deploy->callback([&context, options] { context.finish(run(context, *options)); });
 }
 

@@ -109,7 +109,7 @@ void add_invoke_command(CLI::App& app, CliContext& context) {
   invoke->add_option("--key", options->sample.key, "Object named in the oss sample")->capture_default_str();
   invoke->add_flag("--async", options->async, "Queue the call and do not wait");
   invoke->add_flag("-q,--quiet", options->quiet, "No log and no summary on stderr");
-  invoke->footer("Examples:\n  mayfly invoke face-batch/lister '{\"bucket\":\"photos\",\"prefix\":\"\",\"marker\":\"\",\"delimiter\":\"/\"}'\n"
+  invoke->footer("Examples:\n  mayfly invoke face-batch/faceLister '{\"bucket\":\"photos\",\"prefix\":\"\",\"marker\":\"\",\"delimiter\":\"/\"}'\n"
                  "  mayfly invoke my/handler --sample oss --bucket photos --key a.jpg\nExit code 1: the function reported an error.");
   invoke->callback([&context, options] { context.finish(run(context, *options)); });
 }

@@ -194,7 +194,7 @@ void add_list_commands(CLI::App& app, CliContext& context) {
 
   CLI::App* describe = app.add_subcommand("describe", "Say whether a function can be called now, if not why, and how its last calls went");
   describe->add_option("function", options->function, "service/function")->required();
-  describe->footer("Example:\n  mayfly describe face-batch/detector");
+  describe->footer("Example:\n  mayfly describe face-batch/faceDetector");
   describe->callback([&context, options] { context.finish(run_describe(context, *options)); });
 }
 

@@ -81,7 +81,7 @@ void add_logs_command(CLI::App& app, CliContext& context) {
   logs->add_option("--since", options->since, "Only after this cursor (the \"cursor\" of an entry in --json)");
   logs->add_option("-n,--limit", options->limit, "Show the last so many")->capture_default_str();
   logs->add_flag("-f,--follow", options->follow, "Go on with new entries as they come");
-  logs->footer("Example:\n  mayfly logs -f face-batch/detector");
+  logs->footer("Example:\n  mayfly logs -f face-batch/faceDetector");
   logs->callback([&context, options] { context.finish(run(context, *options)); });
 }
 

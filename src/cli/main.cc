@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error);
+    return app.exit(error) == 0 ? 0 : static_cast<int>(mayfly::cli::Kind::usage);  // 0: help or version was asked for
   } catch (const std::exception& error) {
     fmt::print(stderr, "mayfly: {}\n", error.what());
     return 1;

@@ -123,8 +123,13 @@ TEST_F(ObjectsTest, APutNeedsItsBucketAndMayForbidOverwriting) {
   EXPECT_EQ(blobs.files.size(), 1u);
   PutRequest elsewhere{.info = {.bucket = "nowhere", .key = "k"}};
   EXPECT_EQ(loop.wait(objects.put(loop, elsewhere, http::make_body("x"))).error().code, ObjectsError::no_such_bucket);
+}
+
+TEST_F(ObjectsTest, ANearlyFullDiskRefusesNewBytesAndNothingElse) {
+  put("a", "kept");
   blobs.free = 1;
   EXPECT_EQ(put("b", "x").error().code, ObjectsError::disk_full);
+  EXPECT_EQ(read("a"), "kept");
   EXPECT_TRUE(*loop.wait(objects.remove(loop, "photos", "a", {})));
 }
 
