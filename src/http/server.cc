@@ -50,12 +50,17 @@ class Server final : public HttpServer {
     std::unique_ptr<io::Listener> listener;
     std::string scheme;
     std::string name;
+    std::shared_ptr<size_t> open = std::make_shared<size_t>(0);  // shared with its connections, which may outlive it
   };
+
+  bool has_room(const Door& door) const {
+    return count_ < shared_.limits.connections && (door.name.empty() || *door.open < shared_.limits.door_connections);
+  }
 
   io::Task<void> accept_from(std::list<Door>::iterator door) {
     while (auto stream = co_await door->listener->accept()) {
-      if (count_ < shared_.limits.connections) {
-        tasks_.spawn(converse(std::move(stream), door->scheme, door->name));
+      if (has_room(*door)) {
+        tasks_.spawn(converse(std::move(stream), door->scheme, door->name, door->open));
       } else if (refusals_ < kMaxRefusals && door->scheme == "http") {
         tasks_.spawn(turn_away(std::move(stream)));
       }
@@ -66,18 +71,23 @@ class Server final : public HttpServer {
   // Counts a connection for as long as it lives, however it ends.
   struct Seat {
     Server& server;
+    std::shared_ptr<size_t> door;
     Connection* connection = nullptr;
-    explicit Seat(Server& server) : server(server) { ++server.count_; }
+    Seat(Server& server, std::shared_ptr<size_t> door) : server(server), door(std::move(door)) {
+      ++server.count_;
+      ++*this->door;
+    }
     Seat(const Seat&) = delete;
     ~Seat() {
       server.open_.erase(connection);
       --server.count_;
+      --*door;
       if (server.shared_.draining) server.ended_.set();
     }
   };
 
-  io::Task<void> converse(std::unique_ptr<io::Stream> stream, std::string scheme, std::string door) {
-    Seat seat(*this);
+  io::Task<void> converse(std::unique_ptr<io::Stream> stream, std::string scheme, std::string door, std::shared_ptr<size_t> open) {
+    Seat seat(*this, std::move(open));
     if (scheme == "https") stream = co_await tls_->accept(std::move(stream), io::Deadline::after_us(shared_.loop, kHandshakeUs));
     if (stream == nullptr) co_return;
     Connection connection(shared_, std::move(stream), std::move(scheme), std::move(door));

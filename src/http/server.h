@@ -24,6 +24,7 @@ struct ServerLimits {
   int64_t body_timeout_us = 60'000'000;    // without a single body byte arriving or leaving
   size_t discard_bytes = 256 * 1024;       // unread request body swallowed to keep a connection
   size_t connections = 10'000;             // per shard; beyond it a connection is answered 503 and closed
+  size_t door_connections = 512;           // of one door's socket, likewise: a function must not use up what everybody shares
 };
 
 using Handler = std::function<io::Task<Response>(Request)>;

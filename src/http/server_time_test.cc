@@ -199,5 +199,32 @@ TEST(HttpServerTime, ADoorNamesItsFunctionAndClosesAlone) {
   EXPECT_TRUE(play.loop.wait(read_some(*still)).ends_with("door="));
 }
 
+TEST(HttpServerTime, AFunctionsDoorCannotUseUpTheConnectionsOfOthers) {
+  Playground ground;
+  ground.limits.door_connections = 2;
+  auto server = make_http_server(ground.loop, [&ground](Request request) { return play(ground.loop, std::move(request)); }, ground.limits);
+  auto made = std::make_unique<MemoryListener>(ground.loop), plain = std::make_unique<MemoryListener>(ground.loop);
+  MemoryListener *door = made.get(), *open = plain.get();
+  server->serve(std::move(made), "http", "f#1");
+  server->serve(std::move(plain), "http", "");
+  const std::string request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  auto answer = [&](io::Stream& stream) {
+    ground.loop.wait(write(stream, request));
+    return ground.loop.wait(read_some(stream)).substr(0, 12);
+  };
+  auto one = door->connect(), two = door->connect();
+  EXPECT_EQ(answer(*one), "HTTP/1.1 200");
+  EXPECT_EQ(answer(*two), "HTTP/1.1 200");
+  auto three = door->connect();
+  EXPECT_EQ(ground.loop.wait(read_some(*three)).substr(0, 12), "HTTP/1.1 503");
+  auto other = open->connect();
+  EXPECT_EQ(answer(*other), "HTTP/1.1 200");
+  one->close();
+  ground.loop.run_for(5 * kSecond);
+  auto four = door->connect();
+  EXPECT_EQ(answer(*four), "HTTP/1.1 200") << "a seat was given back";
+  ground.loop.wait(server->drain(io::Deadline::after_us(ground.loop, kSecond)));
+}
+
 }  // namespace
 }  // namespace mayfly::http
