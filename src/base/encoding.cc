@@ -1,5 +1,6 @@
 #include "base/encoding.h"
 
+#include <algorithm>
 #include <array>
 
 namespace mayfly {
@@ -136,6 +137,40 @@ std::string_view trim(std::string_view text) {
   size_t first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+namespace {
+
+// Length of the well-formed character (Unicode 15, table 3-7) that `text` begins with; 0 if it begins with none.
+size_t character_size(std::string_view text) {
+  auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u; };
+  auto follows = [&](size_t at) { return (byte(at) & 0xC0) == 0x80; };
+  unsigned first = byte(0), second = byte(1);
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
+  if ((first & 0xF0) == 0xE0) {
+    bool good = follows(1) && follows(2) && (first != 0xE0 || second >= 0xA0) && (first != 0xED || second < 0xA0);
+    return good ? 3 : 0;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    bool good = follows(1) && follows(2) && follows(3) && (first != 0xF0 || second >= 0x90) && (first != 0xF4 || second < 0x90);
+    return good ? 4 : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::string to_utf8(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size());
+  while (!bytes.empty()) {
+    size_t size = character_size(bytes);
+    if (size == 0) out += "\xEF\xBF\xBD";
+    else out += bytes.substr(0, size);
+    bytes.remove_prefix(std::max<size_t>(size, 1));
+  }
+  return out;
 }
 
 }  // namespace mayfly

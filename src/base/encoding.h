@@ -25,4 +25,7 @@ std::string lower(std::string_view text);  // ASCII only
 bool equals_ignore_case(std::string_view a, std::string_view b);
 std::string_view trim(std::string_view text);  // ASCII white space at both ends
 
+// `bytes` as well-formed UTF-8: whatever is none becomes U+FFFD, a byte at a time. For text of others that goes into JSON.
+std::string to_utf8(std::string_view bytes);
+
 }  // namespace mayfly
