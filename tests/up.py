@@ -144,7 +144,7 @@ class Up(unittest.TestCase):
             data = place / "data"
             data.mkdir()
             os.chown(data, NOBODY, NOBODY)
-            binary = place / "mayfly"  # a checkout below /root cannot be read by others: what is needed is copied
+            binary = place / "mayfly"  # others may not be able to read the checkout: what is needed is copied
             shutil.copy(support.BINARY, binary)
             binary.chmod(0o755)
             shutil.copytree(support.SOURCE / "runtimes", place / "runtimes")

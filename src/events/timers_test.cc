@@ -31,7 +31,8 @@ struct Life {
 std::vector<int64_t> fired(store::Engine& engine, const std::string& timer) {
   std::string prefix = store::make_key({"fired", timer});
   std::vector<int64_t> ticks;
-  for (const auto& entry : engine.scan({prefix, store::after_prefix(prefix), 100'000})) ticks.push_back(store::read_ordered_int(store::split_key(entry.key)->at(2)) / kMicrosPerSecond);
+  for (const auto& entry : engine.scan({prefix, store::after_prefix(prefix), 100'000}))
+    ticks.push_back(store::read_ordered_int(store::split_key(entry.key)->at(2)) / kMicrosPerSecond);
   return ticks;
 }
 

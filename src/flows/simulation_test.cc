@@ -154,13 +154,13 @@ TEST(FlowSimulation, AnExecutionSurvivesACutAtEveryCommit) {
   auto report = store::simulate(store::seeds_from_environment({.seeds = 12}), make_one);
   EXPECT_EQ(report.broken, "");
   EXPECT_GT(report.cuts, 12U * 20U);
-  std::cout << report.runs << " runs, " << report.cuts << " cuts\n";
+  fmt::print("{} runs, {} cuts\n", report.runs, report.cuts);
 }
 
 TEST(FlowSimulation, AnOpenOutputGateIsFound) {
   auto report = store::simulate({.seeds = 12, .faults = store::SimFaults{.acknowledge_before_commit = true}}, make_one);
   EXPECT_NE(report.broken, "");
-  std::cout << report.broken << "\n";
+  fmt::print("{}\n", report.broken);
 }
 
 }  // namespace

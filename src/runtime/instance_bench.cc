@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 
 #include "runtime/factory.h"
@@ -60,7 +59,7 @@ io::Task<void> measure(io::Shard& shard, InstanceFactory& factory, std::string f
   for (auto [name, runnable, target_us] : {std::tuple{"plain", light, kColdTargetUs}, std::tuple{"cv2, numpy, oss2", heavy, kColdTargetUs}}) {
     int64_t before_us = shard.now_us();
     co_await factory.prepare(runnable);
-    std::printf("zygote          %-18s %8.1f ms\n", name, double(shard.now_us() - before_us) / 1000);
+    fmt::print("zygote          {:<18} {:8.1f} ms\n", name, double(shard.now_us() - before_us) / 1000);
     std::vector<int64_t> took, start, init;
     for (int i = 0; i < kStarts; ++i) {
       int64_t began_us = shard.now_us();
@@ -74,7 +73,7 @@ io::Task<void> measure(io::Shard& shard, InstanceFactory& factory, std::string f
       co_await io::sleep_us(shard, kPauseUs);
     }
     for (auto* each : {&took, &start, &init}) std::sort(each->begin(), each->end());
-    std::printf("cold start      %-18s %8.2f ms median, %.2f worst (fork %.2f, init %.2f)\n", name, double(took[kStarts / 2]) / 1000, double(took.back()) / 1000,
+    fmt::print("cold start      {:<18} {:8.2f} ms median, {:.2f} worst (fork {:.2f}, init {:.2f})\n", name, double(took[kStarts / 2]) / 1000, double(took.back()) / 1000,
                 double(start[kStarts / 2]) / 1000, double(init[kStarts / 2]) / 1000);
     met = met && took[kStarts / 2] <= target_us;
   }
@@ -87,7 +86,7 @@ io::Task<void> measure(io::Shard& shard, InstanceFactory& factory, std::string f
   int64_t took_us = shard.now_us() - began_us;
   auto after = co_await cpu_now(shard, *instance);
   double server = double(after.server_us - before.server_us) / kCalls, worker = double(after.worker_us - before.worker_us) / kCalls;
-  std::printf("warm call       %.1f us wall, %.1f us CPU (server %.1f, worker %.1f)\n", double(took_us) / kCalls, server + worker, server, worker);
+  fmt::print("warm call       {:.1f} us wall, {:.1f} us CPU (server {:.1f}, worker {:.1f})\n", double(took_us) / kCalls, server + worker, server, worker);
   met = met && server + worker <= kCallTargetUs;
   co_await instance->stop(io::Deadline::after_us(shard, kMicrosPerSecond));
   co_await factory.stop();
@@ -101,7 +100,11 @@ int run() {
   char folder[] = "/tmp/mayfly-bench-XXXXXX";
   if (::mkdtemp(folder) == nullptr || ::chmod(folder, 0755) < 0) return 1;
   const char* libraries = std::getenv("MAYFLY_TEST_LIBRARIES");
-  auto factory = make_instance_factory(shard, doors, {.runtimes_folder = std::filesystem::path(__FILE__).parent_path() / "../../runtimes", .libraries_folder = libraries ? libraries : "", .state_folder = folder}, rng);
+  auto factory = make_instance_factory(shard, doors,
+                                       {.runtimes_folder = std::filesystem::path(__FILE__).parent_path() / "../../runtimes",
+                                        .libraries_folder = libraries ? libraries : "",
+                                        .state_folder = folder},
+                                       rng);
   io::TaskGroup group(shard, [](std::exception_ptr fault) { std::rethrow_exception(fault); });  // ends the program with its words
   bool met = true;
   group.spawn(measure(shard, *factory, folder, met));

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include <sstream>
+#include <thread>
 
 #include "base/json.h"
 #include "runtime/sandbox_fixture.h"
@@ -265,16 +266,18 @@ TEST_F(Isolation, AZygoteThatIsKilledTakesItsInstancesAlongAndIsReplaced) {
 TEST_F(Isolation, ManyInstancesOfManyFunctionsStartAtOnce) {
   std::vector<std::shared_ptr<functions::Runnable>> functions;
   for (int i = 0; i < 3; ++i) functions.push_back(function("def handler(event, context):\n    return context.function.name\n"));
-  std::vector<std::future<std::string>> answers;
-  for (int i = 0; i < 24; ++i) {
-    answers.push_back(std::async(std::launch::async, [this, runnable = functions[static_cast<size_t>(i) % 3]] {
-      auto instance = started(runnable);
-      std::string body = wait<Reply>([&] { return instance->call({.request_id = "r", .deadline = io::Deadline::after_us(shard_, 20'000'000)}); }).body;
-      stop(std::move(instance));
-      return body == runnable->function.name ? "" : body;
-    }));
+  std::vector<std::string> answers(24);
+  {
+    std::vector<std::jthread> callers;
+    for (size_t i = 0; i < answers.size(); ++i) {
+      callers.emplace_back([this, &answer = answers[i], runnable = functions[i % 3]] {
+        auto instance = started(runnable);
+        answer = wait<Reply>([&] { return instance->call({.request_id = "r", .deadline = io::Deadline::after_us(shard_, 20'000'000)}); }).body;
+        stop(std::move(instance));
+      });
+    }
   }
-  for (auto& answer : answers) EXPECT_EQ(answer.get(), "");
+  for (size_t i = 0; i < answers.size(); ++i) EXPECT_EQ(answers[i], functions[i % 3]->function.name);
 }
 
 TEST_F(Isolation, NothingRunsOnWhenTheServerIsKilled) {

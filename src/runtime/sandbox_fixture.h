@@ -131,7 +131,11 @@ class InSandbox : public testing::Test {
   Reply call(Instance& instance, std::string payload, int64_t timeout_us = 20 * kMicrosPerSecond, std::string http = {}) {
     std::string id = fmt::format("request-{}", ++requests_);
     return wait<Reply>([&] {
-      return instance.call({.request_id = id, .payload = std::move(payload), .http = std::move(http), .credentials = credentials_, .deadline = io::Deadline::after_us(shard_, timeout_us)});
+      return instance.call({.request_id = id,
+                            .payload = std::move(payload),
+                            .http = std::move(http),
+                            .credentials = credentials_,
+                            .deadline = io::Deadline::after_us(shard_, timeout_us)});
     });
   }
   void stop(std::unique_ptr<Instance> instance) {

@@ -34,8 +34,7 @@ sys::Fd bound_inside(int type, uint16_t port) {
 void enter_net_namespace() {
   sys::check(::unshare(CLONE_NEWNET), "unshare", "network namespace");
   sys::Fd any(static_cast<int>(sys::check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")));
-  ifreq loopback{};
-  std::strcpy(loopback.ifr_name, "lo");
+  ifreq loopback{.ifr_ifrn = {.ifrn_name = "lo"}, .ifr_ifru = {}};
   loopback.ifr_flags = IFF_UP | IFF_RUNNING;
   sys::check(::ioctl(any.get(), SIOCSIFFLAGS, &loopback), "ioctl", "lo up");
 }

@@ -29,6 +29,7 @@ BANNED = {
     r"\bassert\(": ("MAYFLY_CHECK, which stays on in release builds", r"static_assert"),
     r"\b(std::regex|std::async|std::bind)\b": ("a hand-written parser, a Task, a lambda", r"^$"),
 }
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 MARKS = re.compile(r"\b(TODO|FIXME|XXX)\b|for now\b|not implemented\b")
 NOT_A_FUNCTION = re.compile(r"^\s*(namespace|class|struct|enum|union|if|else|for|while|switch|do|try|catch|case|default|extern \"C\" \{|constexpr \w+ k\w+\{)")
 
@@ -83,7 +84,7 @@ def check_file(root, path, report):
             other = include.group(1)
             if room != other and FLOORS[other] >= FLOORS.get(room, 99) and (room, other) not in SAME_FLOOR:
                 report(name, number, f"{room} (floor {FLOORS.get(room)}) may not include {other} (floor {FLOORS[other]})")
-        code = line.split("//")[0]
+        code = STRING.sub('""', line).split("//")[0]  # a test's text in another language may call what it likes
         for pattern, (instead, allowed) in BANNED.items():
             if re.search(pattern, code) and not re.search(allowed, name) and not re.search(allowed, code) and not (is_test and "clock" in pattern):
                 report(name, number, f"banned: {re.search(pattern, code).group(0).strip()}; use {instead}")

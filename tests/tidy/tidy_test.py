@@ -46,6 +46,10 @@ class Tidy(unittest.TestCase):
     def test_a_direct_clock_is_found(self):
         self.breach("src/flows/a.cc", "auto t = std::chrono::system_clock::now();\n", "a Clock from base/clock.h")
 
+    def test_what_only_stands_in_a_text_is_not_found(self):
+        self.assertEqual(run({"src/base/a.cc": 'const char* kCode = "import time\\n\\"x\\"; time.sleep(1)";\n'})[0], 0)
+        self.breach("src/base/a.cc", 'f("text"); usleep(1);\n', "io::sleep_us")
+
     def test_a_mark_left_behind_is_found(self):
         self.breach("src/base/a.cc", "// TO" + "DO finish\n", "unfinished mark")
 
