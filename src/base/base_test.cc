@@ -17,6 +17,9 @@ TEST(Hash, AgreesWithThePublishedCheckValues) {
   EXPECT_EQ(crc32c("123456789"), 0xe3069283u);
   EXPECT_EQ(hex_encode(md5("abc")), "900150983cd24fb0d6963f7d28e17f72");
   EXPECT_EQ(hex_encode(sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(hex_encode(hmac_sha256(std::string(131, '\xaa'), "Test Using Larger Than Block-Size Key - Hash Key First")),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");  // RFC 4231, case 6
+  EXPECT_EQ(hex_encode(hmac_sha1("Jefe", "what do ya want for nothing?")), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
   EXPECT_EQ(hex_encode(hmac_sha256("Jefe", "what do ya want for nothing?")), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 }
 
@@ -49,8 +52,17 @@ TEST(Clock, WritesAndReadsEachTimeForm) {
   EXPECT_EQ(parse_iso8601("2026-11-20T10:00:00Z"), kAt);
   EXPECT_EQ(parse_iso8601("2026-11-20T10:00:00.5+02:00"), kAt + 500'000 - 7'200 * kMicrosPerSecond);
   EXPECT_EQ(parse_http_date(http_date(kAt)), kAt);
+  EXPECT_EQ(parse_http_date("Friday, 20 nov 2026 10:00:00 GMT"), kAt);
   EXPECT_EQ(parse_compact_date(compact_date(kAt)), kAt);
   for (auto bad : {"", "yesterday", "2026-11-20T10:00:00", "2026-11-20T10:00:00+2:00"}) EXPECT_FALSE(parse_iso8601(bad)) << bad;
+}
+
+TEST(Clock, ReadsEveryDayOfFourYearsAsHttpDate) {
+  constexpr int64_t kStep = 86'399 * kMicrosPerSecond;  // a day less a second, so that the time of day goes round as well
+  for (int64_t at = 0; at < 4 * 366 * kStep; at += kStep) ASSERT_EQ(parse_http_date(http_date(at)), at) << http_date(at);
+  for (auto bad : {"", "Fri, 20 Nov 2026 24:00:00 GMT", "Fri, 32 Nov 2026 10:00:00 GMT", "Fri, 20 ovD 2026 10:00:00 GMT", "riS, 20 Nov 2026 10:00:00 GMT",
+                   "Fri, 20 Nov 2026 1x:00:00 GMT", "Fri, 20 Nov 2026 10:00:00 UTC", "Fri, 20 Nov 2026 10:00:00 GMT "})
+    EXPECT_FALSE(parse_http_date(bad)) << bad;
 }
 
 TEST(Json, SaysWhereADocumentIsMalformed) {

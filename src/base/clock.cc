@@ -31,6 +31,29 @@ std::optional<int64_t> parse_time(std::string_view text, const char* pattern) {
   return static_cast<int64_t>(timegm(&tm)) * kMicrosPerSecond;
 }
 
+constexpr size_t kDigitsFailed = SIZE_MAX;
+// The number that two digits of `text` at `at` make.
+size_t two_digits(std::string_view text, size_t at) {
+  size_t tens = static_cast<size_t>(text[at] - '0'), ones = static_cast<size_t>(text[at + 1] - '0');
+  return tens > 9 || ones > 9 ? kDigitsFailed : tens * 10 + ones;
+}
+
+// The one form that clients write, "Fri, 20 Nov 2026 10:00:00 GMT", which every signed request carries: strptime takes a microsecond.
+std::optional<int64_t> parse_usual_http_date(std::string_view text) {
+  constexpr std::string_view kForm = "Fri, 20 Nov 2026 10:00:00 GMT", kDays = "SunMonTueWedThuFriSat", kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  if (text.size() != kForm.size()) return std::nullopt;
+  for (size_t at : {3u, 4u, 7u, 11u, 16u, 19u, 22u, 25u, 26u, 27u, 28u})
+    if (text[at] != kForm[at]) return std::nullopt;
+  const size_t weekday = kDays.find(text.substr(0, 3)), month = kMonths.find(text.substr(8, 3));
+  if (weekday == kDays.npos || weekday % 3 != 0 || month == kMonths.npos || month % 3 != 0) return std::nullopt;
+  const size_t day = two_digits(text, 5), century = two_digits(text, 12), year = two_digits(text, 14), hour = two_digits(text, 17),
+               minute = two_digits(text, 20), second = two_digits(text, 23);
+  if (day < 1 || day > 31 || century > 99 || year > 99 || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  const std::chrono::sys_days date = std::chrono::year(static_cast<int>(century * 100 + year)) / static_cast<int>(month / 3 + 1) / static_cast<int>(day);
+  const auto seconds = date.time_since_epoch() / std::chrono::seconds(1) + static_cast<int64_t>(hour * 3600 + minute * 60 + second);
+  return static_cast<int64_t>(seconds) * kMicrosPerSecond;
+}
+
 // The fraction and zone after the seconds of an RFC 3339 time, as microseconds to add; nullopt if malformed.
 std::optional<int64_t> parse_fraction_and_zone(std::string_view rest) {
   int64_t micros = 0;
@@ -73,7 +96,10 @@ std::optional<int64_t> parse_iso8601(std::string_view text) {
   if (!seconds || !rest) return std::nullopt;
   return *seconds + *rest;
 }
-std::optional<int64_t> parse_http_date(std::string_view text) { return parse_time(text, "%a, %d %b %Y %H:%M:%S GMT"); }
+std::optional<int64_t> parse_http_date(std::string_view text) {
+  if (auto usual = parse_usual_http_date(text)) return usual;
+  return parse_time(text, "%a, %d %b %Y %H:%M:%S GMT");  // other spellings of the same
+}
 std::optional<int64_t> parse_compact_date(std::string_view text) { return parse_time(text, "%Y%m%dT%H%M%SZ"); }
 
 }  // namespace mayfly

@@ -2,6 +2,9 @@
 
 #include <sys/random.h>
 
+#include <array>
+#include <utility>
+
 #include "base/check.h"
 #include "base/encoding.h"
 
@@ -25,9 +28,14 @@ std::string Rng::hex(size_t digits) {
 }
 
 uint64_t SystemRng::next() {
-  uint64_t word;
-  MAYFLY_CHECK_OP(getrandom(&word, sizeof word, 0), ==, static_cast<ssize_t>(sizeof word));
-  return word;
+  constexpr size_t kWords = 32;  // 256 bytes: the most that getrandom gives whole whatever the signals
+  thread_local std::array<uint64_t, kWords> words;
+  thread_local size_t left = 0;
+  if (left == 0) {
+    MAYFLY_CHECK_OP(getrandom(words.data(), sizeof words, 0), ==, static_cast<ssize_t>(sizeof words));
+    left = kWords;
+  }
+  return std::exchange(words[--left], 0);  // nothing that was given out is kept
 }
 
 uint64_t SeededRng::next() {

@@ -16,7 +16,7 @@ class Rng {
   std::string hex(size_t digits);
 };
 
-// getrandom(2). Thread-safe, has no state.
+// getrandom(2), 32 words ahead for each thread. Thread-safe. A process forked without exec would repeat what its parent gives.
 class SystemRng final : public Rng {
  public:
   uint64_t next() override;
