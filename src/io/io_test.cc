@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "io/group.h"
 #include "io/hop.h"
 #include "io/shard.h"
@@ -113,6 +115,33 @@ TEST(Shard, CarriesBytesBothWaysAndHonoursDeadlines) {
   });
   shard.run();
   EXPECT_EQ(got, std::string(100, 'x'));
+}
+
+TEST(Shard, RunsWhatItsOwnThreadPostsInOrder) {
+  Shard shard(0);
+  std::vector<int> order;
+  shard.post([&] {
+    for (int i = 0; i < 100; ++i) shard.post([&, i] { order.push_back(i); });
+    shard.post([&] { shard.stop(); });
+  });
+  shard.run();
+  ASSERT_EQ(order.size(), 100u);
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
+void post_again(Shard& shard, const bool& enough) {
+  if (!enough) shard.post([&] { post_again(shard, enough); });
+}
+
+TEST(Shard, WorkThatPostsItselfStarvesNeitherTimersNorOtherThreads) {
+  Shard shard(0);
+  bool rang = false, enough = false;
+  shard.post([&] { post_again(shard, enough); });
+  shard.call_at(shard.now_us() + 1'000, [&] { rang = true; });
+  std::jthread other;
+  shard.call_at(shard.now_us() + 2'000, [&] { other = std::jthread([&] { shard.post([&] { enough = true; shard.stop(); }); }); });
+  shard.run();
+  EXPECT_TRUE(rang && enough);
 }
 
 TEST(Shard, NamesTheAddressItCannotBind) {

@@ -12,6 +12,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <deque>
 #include <thread>
 
 #include "io/sync.h"
@@ -248,9 +249,21 @@ struct Shard::Impl {
   // One thread runs the loop: the reactor's locks are not needed, the queue's are, because post() comes from other threads.
   asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   asio::executor_work_guard<asio::io_context::executor_type> guard{context.get_executor()};
+  std::deque<Work> own;            // posted by this very thread: run before it looks at the sockets again, which is a system call
   TimerQueue timers;
   Timer alarm{context};            // fires for the first of `timers`
   int64_t alarm_us = INT64_MAX;  // what it is set to
+
+  // After every handler. The order of one thread's posts is kept, which is all that can be told. Work that posts work must not starve the sockets: after kOwnBatch of them it is their turn.
+  void run_own() {
+    constexpr int kOwnBatch = 16;
+    for (int done = 0; !own.empty() && !context.stopped(); ++done) {
+      if (done == kOwnBatch) return asio::post(context, [] {});
+      Work work = std::move(own.front());
+      own.pop_front();
+      work();
+    }
+  }
 
   void set_alarm() {
     if (timers.next_us() >= alarm_us) return;
@@ -269,6 +282,10 @@ struct Shard::Impl {
   }
 };
 
+namespace {
+thread_local const void* running = nullptr;  // the Shard::Impl that this thread runs
+}
+
 Shard::Shard(unsigned index) : impl_(std::make_unique<Impl>(index)) {}
 Shard::~Shard() = default;
 unsigned Shard::index() const { return impl_->index; }
@@ -281,11 +298,16 @@ void Shard::run(Pin pin) {
     CPU_SET(impl_->index % std::thread::hardware_concurrency(), &set);
     pthread_setaffinity_np(pthread_self(), sizeof set, &set);
   }
-  impl_->context.run();
+  running = impl_.get();
+  while (impl_->context.run_one() != 0) impl_->run_own();
+  running = nullptr;
 }
 void Shard::stop() { impl_->context.stop(); }
 
-void Shard::post(Work work) { asio::post(impl_->context, std::move(work)); }
+void Shard::post(Work work) {
+  if (running == impl_.get()) return impl_->own.push_back(std::move(work));
+  asio::post(impl_->context, std::move(work));
+}
 
 Loop::TimerId Shard::call_at(int64_t at_us, Work work) {
   TimerId id = impl_->timers.add(at_us, std::move(work));
