@@ -1,4 +1,4 @@
-// The smallest program on Mayfly's HTTP server: one shard, one handler, thirteen bytes. http.py measures its CPU time per request
+// The smallest program on Mayfly's HTTP server: one shard, one handler, thirteen bytes. plain_http.py measures its CPU time per request
 // against raw_epoll.cc. Prints the port it listens on; runs until killed.
 
 #include <fmt/format.h>

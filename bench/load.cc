@@ -3,7 +3,8 @@
 //
 //   load PORT CONNECTIONS SECONDS FILE     FILE: requests one after the other, each preceded by its length as 8 decimal digits
 //
-// Connection c sends requests c, c + CONNECTIONS, ... and begins anew at the end. An answer is read by its Content-Length.
+// Connection c sends requests c, c + CONNECTIONS, ... and begins anew at the end; with 0 SECONDS each request is sent once. An answer is
+// read by its Content-Length. Exits with 1 if any answer was not a 2xx.
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -92,14 +93,17 @@ int main(int argc, char** argv) {
     epoll_ctl(poll, EPOLL_CTL_ADD, connections[i].fd, &event);
   }
   auto start = Clock::now();
-  auto end = start + std::chrono::milliseconds(static_cast<int64_t>(std::strtod(argv[3], nullptr) * 1000));
-  for (Connection& c : connections) begin(c);
+  double limit = std::strtod(argv[3], nullptr);
+  const bool once = limit == 0;
+  auto end = once ? Clock::time_point::max() : start + std::chrono::milliseconds(static_cast<int64_t>(limit * 1000));
+  for (Connection& c : connections)
+    if (!once || c.next < requests.size()) begin(c);
   size_t done = 0, failed = 0;
   std::string first_failure;
   std::vector<int64_t> micros;
   std::vector<epoll_event> events(count);
   char buffer[65536];
-  while (Clock::now() < end) {
+  while (Clock::now() < end && !(once && done == requests.size())) {
     int ready = epoll_wait(poll, events.data(), static_cast<int>(count), 100);
     for (int i = 0; i < ready; ++i) {
       Connection& c = connections[events[static_cast<size_t>(i)].data.u64];
@@ -114,7 +118,7 @@ int main(int argc, char** argv) {
       ++done;
       micros.push_back(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - c.begun).count());
       c.next += count;
-      begin(c);
+      if (!once || c.next < requests.size()) begin(c);
     }
   }
   double seconds = std::chrono::duration<double>(Clock::now() - start).count();

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """CPU time per HTTP request: Mayfly's server against a hand-written epoll loop that sends the same answer.
 
-    bench/http.py BIN_FOLDER [--rounds N] [--seconds S]
+    bench/plain_http.py BIN_FOLDER [--rounds N] [--seconds S]
 
 Runs http_hello and raw_epoll from BIN_FOLDER (a release build) in turn under wrk, several rounds, at 16 and 64 keep-alive connections.
 CPU time is the kernel's accounting of the server process (utime + stime of /proc/PID/schedstat's thread run time, in nanoseconds), divided
