@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "io/group.h"
 #include "io/hop.h"
+#include "io/port.h"
 #include "server/net_names.h"
 #include "sys/file.h"
 
@@ -69,6 +70,7 @@ Server::~Server() { stop(0); }
 void Server::make_shards() {
   unsigned count = options_.shards != 0 ? options_.shards : std::max(1u, std::thread::hardware_concurrency());
   for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(i));
+  for (uint16_t port : {options_.port, options_.tls_port}) io::check_port_free(options_.host, port);
   // Every shard binds the same port; the first one chooses it when any will do. A port in use is told before anything is opened.
   for (auto& worker : workers_) {
     worker->plain = worker->shard.listen(options_.host, options_.port);
