@@ -14,7 +14,7 @@
 namespace mayfly::server {
 
 DataFolder::DataFolder(std::string path) : path_(std::move(path)) {
-  sys::make_folders(path_, 0700);
+  sys::make_folders_durable(path_, 0700);
   std::string file = sub("lock");
   lock_ = sys::open_file(file, O_RDWR | O_CREAT, 0600);
   struct flock whole{};  // an open-file-description lock: held until the descriptor is closed, by whatever end
@@ -31,7 +31,7 @@ DataFolder::DataFolder(std::string path) : path_(std::move(path)) {
 DataFolder::~DataFolder() = default;
 
 std::string DataFolder::make_sub(const std::string& name) const {
-  sys::make_folders(sub(name), 0700);
+  sys::make_folders_durable(sub(name), 0700);
   return sub(name);
 }
 

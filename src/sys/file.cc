@@ -10,6 +10,11 @@
 namespace mayfly::sys {
 namespace {
 
+void sync_folder_of(const std::string& path) {
+  auto folder = std::filesystem::path(path).parent_path().string();
+  check(::fsync(open_file(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY).get()), "fsync", folder);
+}
+
 std::string read_all(int fd, const std::string& path) {
   std::string out;
   char buffer[65536];
@@ -44,8 +49,7 @@ void write_file_durable(const std::string& path, std::string_view data, unsigned
     check(::fsync(fd.get()), "fsync", temporary);
   }
   check(::rename(temporary.c_str(), path.c_str()), "rename", path);
-  auto folder = std::filesystem::path(path).parent_path().string();
-  check(::fsync(open_file(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY).get()), "fsync", folder);
+  sync_folder_of(path);
 }
 
 void write_all(int fd, std::string_view data, const std::string& subject) {
@@ -56,15 +60,30 @@ void write_all(int fd, std::string_view data, const std::string& subject) {
   }
 }
 
-void make_folders(const std::string& path, unsigned mode) {
+namespace {
+
+// Calls `made` with each folder that was not there.
+void make_each_folder(const std::string& path, unsigned mode, void (*made)(const std::string&)) {
   for (size_t at = 1; at != std::string::npos;) {
     at = path.find('/', at);
     std::string part = path.substr(0, at);
-    if (::mkdir(part.c_str(), mode) < 0 && errno != EEXIST) throw Fault("mkdir", part, errno);
+    if (::mkdir(part.c_str(), mode) == 0) {
+      made(part);
+    } else if (errno != EEXIST) {
+      throw Fault("mkdir", part, errno);
+    }
     if (at != std::string::npos) ++at;
     if (at == path.size()) break;
   }
 }
+
+}  // namespace
+
+void make_folders(const std::string& path, unsigned mode) {
+  make_each_folder(path, mode, [](const std::string&) {});
+}
+
+void make_folders_durable(const std::string& path, unsigned mode) { make_each_folder(path, mode, sync_folder_of); }
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 

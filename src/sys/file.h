@@ -17,6 +17,7 @@ void write_file(const std::string& path, std::string_view data, unsigned mode = 
 void write_file_durable(const std::string& path, std::string_view data, unsigned mode = 0600);  // temporary, fsync, rename, fsync of the folder
 void write_all(int fd, std::string_view data, const std::string& subject);
 void make_folders(const std::string& path, unsigned mode = 0755);
+void make_folders_durable(const std::string& path, unsigned mode = 0755);  // each new one is in its parent before it returns
 bool exists(const std::string& path);
 void remove_tree(const std::string& path);  // never follows a link out of `path`; absent is fine
 std::string self_path();                    // of the running binary
