@@ -1,5 +1,6 @@
 #include "dialects/aliyun/fc_dialect.h"
 
+#include "auth/sign_acs3.h"
 #include "auth/sign_fc.h"
 #include "base/encoding.h"
 #include "dialects/aliyun/fc_routes.h"
@@ -28,6 +29,9 @@ io::Task<FcExpected<void>> read_body(FcCall& call, FcBody kind) {
     co_return invalid_argument("the body could not be read");
   }
   call.bytes = std::move(*bytes);
+  // What was signed is the digest in a header: the body must be the one it announces.
+  if (auth::carries_acs3_signature(call.request) && !auth::acs3_body_matches(call.request.headers, call.bytes))
+    co_return refuse(400, "InvalidArgument", "the body is not the one that x-acs-content-sha256 announces");
   bool json = kind == FcBody::json || kind == FcBody::code || (kind == FcBody::optional_json && !call.bytes.empty());
   if (!json) co_return FcExpected<void>{};
   auto parsed = parse_json(call.bytes);  // whatever the content type says (section 3)
@@ -37,11 +41,11 @@ io::Task<FcExpected<void>> read_body(FcCall& call, FcBody kind) {
   co_return FcExpected<void>{};
 }
 
-// What the policy must allow the action on.
-std::string resource_of(const FcCall& call) {
-  std::string resource = call.service.empty() ? "*" : "services/" + call.service;
-  if (!call.function.empty()) resource += "/functions/" + call.function;
-  return call.arn(resource);
+// What the policy must allow the action on; a list, and what is about to be made, is "services/*" or "custom-domains/*" as a whole.
+std::string resource_of(const FcCall& call, const FcRoute& route) {
+  if (route.pattern.starts_with("custom-domains")) return call.arn("custom-domains/" + (call.item.empty() ? "*" : call.item));
+  if (call.service.empty()) return call.arn(route.pattern.starts_with("services") ? "services/*" : "*");
+  return call.arn("services/" + call.service + (call.function.empty() ? "" : "/functions/" + call.function));
 }
 
 io::Task<FcAnswer> answer(FcCall& call) {
@@ -58,8 +62,9 @@ io::Task<FcAnswer> answer(FcCall& call) {
     auto identity = call.context.verify(call.request);
     if (!identity) co_return std::unexpected(fc_error(identity.error()));
     call.identity = *identity;
-    if (!call.context.authorizer.allows(call.identity, {std::string((*route)->action), resource_of(call)}))
-      co_return refuse(403, "AccessDenied", fmt::format("the caller is not authorized to do {} on {}", (*route)->action, resource_of(call)));
+    const auth::Access access{std::string((*route)->action), resource_of(call, **route)};
+    if (!call.context.authorizer.allows(call.identity, access))
+      co_return refuse(403, "AccessDenied", fmt::format("the caller is not authorized to do {} on {}", access.action, access.resource));
   }
   if (auto read = co_await read_body(call, (*route)->body); !read) co_return std::unexpected(read.error());
   co_return co_await (*route)->operation(call);

@@ -3,6 +3,7 @@
 // keeps the spelling it was created with.
 
 #include "base/encoding.h"
+#include "dialects/aliyun/endpoints.h"
 #include "dialects/aliyun/fc_fields.h"
 #include "dialects/aliyun/fc_operations.h"
 
@@ -51,6 +52,13 @@ bool allows_method(const json::value& route, const std::string& method) {
   return false;
 }
 
+// A domain takes over every path of its host: one that clients use for the APIs would shut them out, or hand their requests to a function.
+bool reaches_the_apis(const std::string& name, const http::Request& request) {
+  std::string domain = lower(name);
+  bool address = domain.find_first_not_of("0123456789.") == domain.npos;
+  return address || domain == "localhost" || domain == "aliyuncs.com" || domain.ends_with(".aliyuncs.com") || domain == lower(without_port(request.host));
+}
+
 }  // namespace
 
 bool route_domain(FcCall& call, const functions::Document& domain) {
@@ -81,6 +89,7 @@ io::Task<FcAnswer> fc_create_domain(FcCall& call) {
   fields.required_text("domainName", name);
   if (auto good = fields.done(); !good) co_return std::unexpected(good.error());
   if (name.size() > kMaxDomainName || name.find_first_of("/ :") != name.npos) co_return invalid_argument(fmt::format("'{}' is no domain name", name.substr(0, kMaxDomainName)));
+  if (reaches_the_apis(name, call.request)) co_return invalid_argument(fmt::format("'{}' is a name by which this server's own APIs are reached", name));
   json::object domain{{"domainName", name}, {"protocol", "HTTP"}, {"routeConfig", json::object{{"routes", json::array()}}}};
   if (auto good = read_domain(call.body, domain); !good) co_return std::unexpected(good.error());
   FC_CO_TRY(const functions::Document kept, call, "DomainName",

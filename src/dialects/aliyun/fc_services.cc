@@ -14,6 +14,13 @@ bool again(const FcCall& call, const Failure<functions::CatalogueError>& failure
   return failure.code == functions::CatalogueError::precondition && call.if_match().empty() && tries < kMaxTries;
 }
 
+// Functions of a service run with the rights of its role: who is bound by policies may only hand on a role that they allow.
+FcExpected<void> check_role(const FcCall& call, const std::string& before, const std::string& role) {
+  if (role.empty() || role == before || call.identity.kind == auth::Identity::Kind::root) return {};
+  if (call.context.authorizer.allows(call.identity, {"ram:PassRole", role})) return {};
+  return refuse(403, "AccessDenied", fmt::format("the caller is not authorized to do ram:PassRole on {}", role));
+}
+
 }  // namespace
 
 io::Task<FcAnswer> fc_create_service(FcCall& call) {
@@ -22,6 +29,7 @@ io::Task<FcAnswer> fc_create_service(FcCall& call) {
   fields.required_text("serviceName", service.name);
   if (auto good = fields.done(); !good) co_return std::unexpected(good.error());
   if (auto good = read_service(call.body, service); !good) co_return std::unexpected(good.error());
+  if (auto may = check_role(call, "", service.role); !may) co_return std::unexpected(may.error());
   FC_CO_TRY(service, call, "Service", co_await call.context.catalogue.create_service(call.loop, std::move(service)));
   co_return json_response(service_json(service), etag(service));
 }
@@ -35,7 +43,9 @@ io::Task<FcAnswer> fc_update_service(FcCall& call) {
   for (int tries = 1;; ++tries) {
     FC_CO_TRY(functions::Service service, call, "Service", call.context.catalogue.service(call.service, ""));
     std::string match = call.if_match().empty() ? etag(service) : call.if_match();
+    std::string role = service.role;
     if (auto good = read_service(call.body, service); !good) co_return std::unexpected(good.error());
+    if (auto may = check_role(call, role, service.role); !may) co_return std::unexpected(may.error());
     auto updated = co_await call.context.catalogue.update_service(call.loop, std::move(service), match);
     if (updated) co_return json_response(service_json(*updated), etag(*updated));
     if (!again(call, updated.error(), tries)) co_return std::unexpected(fc_error(call, updated.error(), "Service"));

@@ -45,6 +45,20 @@ json::object on_demand_json(const functions::Document& document) {
 
 std::string tags_name(const std::string& resource) { return resource.substr(resource.find("services/")); }
 
+// A destination is called in the name of whoever set it: he must be allowed to.
+FcExpected<void> check_destinations(const FcCall& call, const json::value& destinations) {
+  for (const char* name : {"onSuccess", "onFailure"}) {
+    const json::value* one = find(destinations, name);
+    std::string arn = one ? string_or(*one, "destination") : std::string();
+    size_t service = arn.find(":services/"), function = arn.find("/functions/");
+    if (service == arn.npos || function == arn.npos || function < service) continue;  // no function
+    std::string target = arn.substr(service + 1, std::min(arn.find('.', service), function) - service - 1) + arn.substr(function);
+    if (!call.context.authorizer.allows(call.identity, {"fc:InvokeFunction", call.arn(target)}))
+      return refuse(403, "AccessDenied", fmt::format("the caller is not authorized to do fc:InvokeFunction on {}", call.arn(target)));
+  }
+  return {};
+}
+
 }  // namespace
 
 io::Task<FcAnswer> fc_put_async_config(FcCall& call) {
@@ -59,6 +73,7 @@ io::Task<FcAnswer> fc_put_async_config(FcCall& call) {
   const json::object* destinations = fields.object("destinationConfig");
   if (auto good = fields.done(); !good) co_return std::unexpected(good.error());
   config["destinationConfig"] = destinations ? camel_case(*destinations) : json::value(json::object());
+  if (auto may = check_destinations(call, config["destinationConfig"]); !may) co_return std::unexpected(may.error());
   config["maxAsyncEventAgeInSeconds"] = age;
   config["maxAsyncRetryAttempts"] = retries;
   config["statefulInvocation"] = stateful;
