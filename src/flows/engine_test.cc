@@ -232,6 +232,32 @@ steps:
   EXPECT_EQ(events.size(), 3U + 3000 * 6 + 3);
 }
 
+TEST(EngineRoles, ATaskDoesWhatTheRoleOfItsFlowMayDo) {
+  std::vector<std::string> asked;
+  World world({.may = [&asked](const std::string& role, const auth::Access& access) {
+    asked.push_back(role + " " + access.action + " " + access.resource);
+    return access.resource.ends_with("/f");
+  }});
+  world.functions().script("f", "{}");
+  world.functions().script("g", "{}");
+  auto make = [&world](std::string name, std::string role, std::string resource) {
+    Flow flow{.name = name, .definition = "version: v1\ntype: flow\nsteps: [{type: task, name: t, resourceArn: '" + resource + "'}]", .role_arn = role};
+    ASSERT_TRUE(world.loop().wait(world.flows().create_flow(world.loop(), flow)));
+  };
+  make("calls-f", "R", "acs:fc:::services/s.prod/functions/f");
+  make("calls-g", "R", "acs:fc:::services/s/functions/g");
+  make("starts-f", "R", "acs:fnf:::flow/calls-g");
+  make("no-role", "", "acs:fc:::services/s/functions/g");
+  EXPECT_EQ(world.run("calls-f").status, Status::succeeded);
+  auto refused = world.run("calls-g");
+  EXPECT_EQ(refused.status, Status::failed);
+  EXPECT_EQ(refused.error, "FC.AccessDenied");
+  EXPECT_EQ(world.run("starts-f").error, "fnf.NoPermission");
+  EXPECT_EQ(world.run("no-role").status, Status::succeeded);
+  EXPECT_EQ(asked, (std::vector<std::string>{"R fc:InvokeFunction acs:fc:*:*:services/s/functions/f", "R fc:InvokeFunction acs:fc:*:*:services/s/functions/g",
+                                             "R fnf:StartExecution acs:fnf:*:*:flow/calls-g"}));
+}
+
 TEST_F(EngineTest, ATaskThatAShutdownCutShortIsRunAgainByTheNextStart) {
   world.functions().script("f", "#stopping");
   world.functions().script("f", R"({"a":1})");

@@ -47,9 +47,18 @@ class FlowTarget final : public TaskTarget {
 
   bool claims(const TaskCall& call) const override { return parse_flow(call.resource).has_value() || call.action.starts_with(kProduct); }
 
+  auth::Access access(const TaskCall& call) const override {
+    std::string api = api_of(call), flow = "*";
+    if (api == "StartExecution") flow = parse_flow(call.resource).value_or(text_param(call.params, "FlowName"));
+    if (api == "StopExecution" || api == "DescribeExecution") {
+      flow = fmt::format("{}/execution/{}", text_param(call.params, "FlowName"), text_param(call.params, "ExecutionName"));
+    }
+    return {"fnf:" + api, "acs:fnf:*:*:flow/" + flow};
+  }
+
   io::Task<TaskOutcome> run(io::Loop& loop, TaskRequest request) override {
     const TaskCall& call = request.call;
-    std::string api = call.action.empty() ? "StartExecution" : call.action.substr(kProduct.size());
+    std::string api = api_of(call);
     if (api == "StartExecution") co_return co_await start(loop, std::move(request));
     if (api == "StopExecution") co_return co_await stop(loop, call.params);
     if (api == "DescribeExecution") co_return co_await describe(loop, call.params);
@@ -58,6 +67,8 @@ class FlowTarget final : public TaskTarget {
   }
 
  private:
+  static std::string api_of(const TaskCall& call) { return call.action.empty() ? "StartExecution" : call.action.substr(kProduct.size()); }
+
   json::object shown(const Execution& execution) {
     return {{"RequestId", uuid(rng_)}, {"FlowName", execution.flow}, {"Name", execution.name}, {"Input", execution.input}, {"Output", execution.output},
             {"Status", to_string(execution.status)}, {"StartedTime", iso8601_ms(execution.started_us)},

@@ -59,6 +59,10 @@ class FunctionTarget final : public TaskTarget {
   FunctionTarget(dispatch::Invoker& invoker, Rng& rng) : invoker_(invoker), rng_(rng) {}
 
   bool claims(const TaskCall& call) const override { return parse_function(call.resource).has_value(); }
+  auth::Access access(const TaskCall& call) const override {
+    dispatch::Target target = *parse_function(call.resource);
+    return {"fc:InvokeFunction", fmt::format("acs:fc:*:*:services/{}/functions/{}", target.service, target.function)};
+  }
 
   io::Task<TaskOutcome> run(io::Loop& loop, TaskRequest request) override {
     dispatch::Invocation invocation{.request_id = uuid(rng_), .target = *parse_function(request.call.resource),

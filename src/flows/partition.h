@@ -27,6 +27,8 @@ struct PartitionOptions {
   size_t work_window = 256;
   // Executions kept in memory though nothing happens to them; others are read again when needed. At about 10 KB each.
   size_t max_idle = 2'000;
+  // Whether the role of a flow may do what a task asks for; asked for flows that have one. Empty: every role may.
+  std::function<bool(const std::string& role_arn, const auth::Access& access)> may{};
   std::function<void(std::exception_ptr)> on_fault{};  // of a commit or a target; what it belonged to is tried again. Default: printed
 };
 

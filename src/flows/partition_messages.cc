@@ -47,8 +47,15 @@ io::Task<void> Partition::drop(queues::Message message) {
 }
 
 io::Task<TaskOutcome> Partition::run_target(TaskRequest request) {
-  for (TaskTarget* target : targets_)
-    if (target->claims(request.call)) co_return co_await target->run(loop_, std::move(request));
+  for (TaskTarget* target : targets_) {
+    if (!target->claims(request.call)) continue;
+    if (options_.may && !request.role_arn.empty()) {
+      const auth::Access access = target->access(request.call);
+      if (!options_.may(request.role_arn, access))
+        co_return task_failed(access.action.starts_with("fc:") ? "FC.AccessDenied" : "fnf.NoPermission", fmt::format("the flow's role {} is not authorized to do {} on {}", request.role_arn, access.action, access.resource));
+    }
+    co_return co_await target->run(loop_, std::move(request));
+  }
   const std::string& what = request.call.resource.empty() ? request.call.action : request.call.resource;
   co_return task_failed("FnF.RuntimeError", fmt::format("nothing here runs '{}': it is no function, flow or message service of this server", what));
 }

@@ -2,6 +2,7 @@
 // TaskTarget: something a task step can call: functions, flows, message services. A target is asked once per try, may be asked again
 // for the same token after a crash, and answers with what the machine understands.
 
+#include "auth/access.h"
 #include "base/rng.h"
 #include "dispatch/invoker.h"
 #include "flows/flows.h"
@@ -25,6 +26,8 @@ class TaskTarget {
  public:
   virtual ~TaskTarget() = default;
   virtual bool claims(const TaskCall& call) const = 0;
+  // What the flow's role must be allowed for it.
+  virtual auth::Access access(const TaskCall& call) const = 0;
   // `submitted` means: a report on the token will come.
   virtual io::Task<TaskOutcome> run(io::Loop& loop, TaskRequest request) = 0;
 };

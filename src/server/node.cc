@@ -99,7 +99,9 @@ struct Node::Rooms {
 
   void mount_dialects();
   void changed();
+  void timers_changed();
   io::Task<void> reconcile_timers();
+  io::Task<void> follow_changes();
   void fire(store::Batch& batch, const events::TimerSpec& spec, int64_t tick_us);
   io::Task<void> sweep(io::Loop& loop);
   json::object status() const;
@@ -138,6 +140,7 @@ struct Node::Rooms {
   std::unique_ptr<ScheduledStarts> starts;
   events::Timers timers;
   io::TaskGroup background;  // on home
+  bool following = false, changed_again = false;  // of follow_changes(); on home
 
   std::unique_ptr<aliyun::FcDialect> fc;
   std::unique_ptr<aliyun::FnfProduct> fnf;
@@ -208,7 +211,13 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
   dispatcher = dispatch::make_invoker(std::move(contexts), *catalogue, keyring, meter, rng,
                                       {.region = options.region, .max_instances_per_function = options.max_instances, .idle_us = options.keep_alive_s * kMicrosPerSecond});
   async = dispatch::make_async_invoker(loops_of(shards), *store, *dispatcher, *catalogue, settings, rng, {.region = options.region, .account = keyring.account()});
-  flows = std::make_unique<flows::Engine>(flows::Engine::Parts{.loops = loops_of(shards), .store = *store, .invoker = *dispatcher, .rng = rng});
+  auto may = [this](const std::string& role_arn, const auth::Access& access) {
+    std::string role = auth::Roles::role_name(role_arn);
+    // Definitions taken over from the cloud name roles that were never made here: those bind nothing. Only root can make such a flow.
+    return !roles.role(role) || roles.allows({.kind = auth::Identity::Kind::role, .account = keyring.account(), .role = role, .session = "flow"}, access);
+  };
+  flows = std::make_unique<flows::Engine>(
+      flows::Engine::Parts{.loops = loops_of(shards), .store = *store, .invoker = *dispatcher, .rng = rng, .options = {.may = may}});
   starts = std::make_unique<ScheduledStarts>(home, *store, *flows, clock);
   mount_dialects();
 }
@@ -233,10 +242,30 @@ io::Task<void> Node::Rooms::reconcile_timers() {
   co_await timers.reconcile(std::move(specs));
 }
 
-// Triggers or schedules changed, told on the shard that changed them; what follows happens on the home shard.
+// Triggers changed, told on the shard that changed them, one change at a time.
 void Node::Rooms::changed() {
   triggers.reload();
-  home.post([this] { background.spawn(reconcile_timers()); });
+  timers_changed();
+}
+
+// Timer triggers or schedules changed: what follows happens on the home shard.
+void Node::Rooms::timers_changed() {
+  home.post([this] {
+    changed_again = true;
+    if (!following) background.spawn(follow_changes());
+  });
+}
+
+// One at a time, until nothing has changed since it looked: an older look must not be written after a newer one.
+io::Task<void> Node::Rooms::follow_changes() {
+  following = true;
+  try {
+    while (std::exchange(changed_again, false)) co_await reconcile_timers();
+  } catch (...) {
+    following = false;
+    throw;
+  }
+  following = false;
 }
 
 // Blobs that no row names any more: what a crash left between a body and its commit, or a commit and its removal.
@@ -251,6 +280,17 @@ json::object Node::Rooms::status() const {
           {"sandbox", options.unsafe_no_sandbox ? "off" : "on"}};
 }
 
+namespace {
+
+struct Traffic {
+  size_t connections = 0;
+  uint64_t requests = 0;
+};
+// On the server's own shard.
+io::Task<Traffic> traffic_of(const http::HttpServer& http) { co_return Traffic{http.connections(), http.requests()}; }
+
+}  // namespace
+
 io::Task<std::vector<usage::Meter::Sample>> Node::Rooms::samples(io::Loop& loop) {
   using Type = usage::Meter::Sample::Type;
   dispatch::Totals totals = co_await dispatcher->totals(loop);
@@ -258,8 +298,9 @@ io::Task<std::vector<usage::Meter::Sample>> Node::Rooms::samples(io::Loop& loop)
   size_t connections = 0;
   uint64_t requests = 0;
   for (const NodeShard& each : shards) {
-    connections += each.http.connections();
-    requests += each.http.requests();
+    Traffic one = co_await io::call_on<Traffic>(loop, each.shard, [&each] { return traffic_of(each.http); });
+    connections += one.connections;
+    requests += one.requests;
   }
   auto gauge = [](const char* name, const char* help, auto value) { return usage::Meter::Sample{name, help, Type::gauge, static_cast<double>(value)}; };
   auto counter = [](const char* name, const char* help, auto value) { return usage::Meter::Sample{name, help, Type::counter, static_cast<double>(value)}; };
@@ -285,8 +326,8 @@ void Node::Rooms::mount_dialects() {
   auto verify_form = [this](const http::Query& fields) { return auth::verify_oss_form(fields, keyring, clock); };
   oss = std::make_unique<aliyun::OssDialect>(aliyun::OssContext{buckets, objects, uploads, roles, verify_oss, verify_form, clock, rng, keyring.account(), options.region, ""});
   fc = std::make_unique<aliyun::FcDialect>(aliyun::FcContext{*catalogue, settings, *code, *dispatcher, *async, keyring, roles, fetcher, clock, rng, options.region});
-  aliyun::FnfProduct::Place place{options.region, keyring.account()};
-  fnf = std::make_unique<aliyun::FnfProduct>(*flows, schedules, roles, place, [this] { changed(); });
+  aliyun::FnfProduct::Place place{options.region, keyring.account(), [this](const std::string& arn) { return roles.role(auth::Roles::role_name(arn)).has_value(); }};
+  fnf = std::make_unique<aliyun::FnfProduct>(*flows, schedules, roles, place, [this] { timers_changed(); });
   rpc = std::make_unique<aliyun::RpcFront>(keyring, clock, rng);
   rpc->mount(std::string(aliyun::FnfProduct::kVersion), "fnf", *fnf);
   rpc->mount("2015-04-01", "sts", sts);
@@ -335,6 +376,7 @@ io::Task<void> Node::finish(io::Loop& loop) {
     runtime::InstanceFactory& factory = *rooms.factories[i];
     co_await io::call_on<void>(loop, rooms.shards[i].shard, [&factory] { return factory.stop(); });
   }
+  co_await rooms.background.drain();  // a last request may have changed triggers after close()
 }
 
 io::Task<http::Response> Node::handle(io::Loop& loop, http::Request request) { return rooms_->router.handle(loop, std::move(request)); }

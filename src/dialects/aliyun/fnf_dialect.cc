@@ -90,13 +90,30 @@ const FnfProduct::Action* FnfProduct::find_action(std::string_view name) {
   return found == kActions.end() ? nullptr : found;
 }
 
-// acs:fnf:<region>:<account>:flow/<name>..., "*" where the action names none.
-std::string FnfProduct::resource_of(const RpcCall& call) const {
-  std::string flow = call.get("FlowName", call.get("Name", "*"));
-  std::string out = fmt::format("acs:fnf:{}:{}:flow/{}", place_.region, place_.account, flow);
-  if (std::string execution = call.get("ExecutionName"); !execution.empty() && !call.action.starts_with("Start")) out += "/execution/" + execution;
-  if (std::string schedule = call.get("ScheduleName"); !schedule.empty()) out += "/schedule/" + schedule;
-  return out;
+// acs:fnf:<region>:<account>:flow/<name>..., "*" where the action names none. Made of the parameters the action works on and no others:
+// what else a caller sends must not choose what is judged.
+std::string FnfProduct::resource_of(const Action& action, const RpcCall& call) const {
+  std::string flow = "*", below;
+  for (std::string_view name : action.required) {
+    if (name == "Name" || name == "FlowName") flow = call.get(name);
+    if (name == "ExecutionName") below = "/execution/" + call.get(name);
+    if (name == "ScheduleName") below = "/schedule/" + call.get(name);
+  }
+  return fmt::format("acs:fnf:{}:{}:flow/{}{}", place_.region, place_.account, flow, below);
+}
+
+// A flow's tasks run with the rights of its role, or with all when it has none that exists here: who is bound by policies may make or
+// change a flow only if it has a role, and one that he may hand on.
+io::Task<bool> FnfProduct::may_pass_role(io::Loop& loop, const RpcCall& call) {
+  if (call.identity.kind == auth::Identity::Kind::root || (call.action != "CreateFlow" && call.action != "UpdateFlow")) co_return true;
+  std::string role = call.get("RoleArn");
+  if (role.empty() && call.action == "UpdateFlow") {
+    auto flow = co_await flows_.describe_flow(loop, call.get("Name"));
+    if (!flow) co_return true;  // the handler says so
+    role = flow->role_arn;
+  }
+  bool binds = !role.empty() && (!place_.role_exists || place_.role_exists(role));
+  co_return binds && authorizer_.allows(call.identity, {"ram:PassRole", role});
 }
 
 io::Task<http::Response> FnfProduct::call(io::Loop& loop, RpcCall call) {
@@ -107,9 +124,12 @@ io::Task<http::Response> FnfProduct::call(io::Loop& loop, RpcCall call) {
   for (std::string_view name : action->required) {
     if (call.get(name).empty()) co_return rpc_error(call.request_id, call.host, 400, "MissingRequiredParams", fmt::format("{} is mandatory for {}.", name, call.action));
   }
-  const auth::Access access{"fnf:" + call.action, resource_of(call)};
+  const auth::Access access{"fnf:" + call.action, resource_of(*action, call)};
   if (!authorizer_.allows(call.identity, access)) {
     co_return rpc_error(call.request_id, call.host, 403, "NoPermission", fmt::format("No policy allows {} on {}.", access.action, access.resource));
+  }
+  if (!co_await may_pass_role(loop, call)) {
+    co_return rpc_error(call.request_id, call.host, 403, "NoPermission", "The flow needs the RoleArn of a role that exists and that a policy allows ram:PassRole on.");
   }
   Answer answer = co_await (this->*action->handler)(loop, call);
   if (!answer) {

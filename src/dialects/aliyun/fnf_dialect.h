@@ -19,6 +19,7 @@ class FnfProduct final : public RpcProduct {
 
   struct Place {
     std::string region, account;
+    std::function<bool(const std::string& arn)> role_exists{};  // empty: all do
   };
   // `triggered` is called after a schedule was made, changed or removed, so that who runs them looks again; may be empty.
   FnfProduct(flows::Flows& flows, flows::Schedules& schedules, const auth::Authorizer& authorizer, Place place, std::function<void()> triggered = {})
@@ -31,7 +32,8 @@ class FnfProduct final : public RpcProduct {
   using Handler = io::Task<Answer> (FnfProduct::*)(io::Loop& loop, const RpcCall& call);
   struct Action;
   static const Action* find_action(std::string_view name);
-  std::string resource_of(const RpcCall& call) const;
+  std::string resource_of(const Action& action, const RpcCall& call) const;
+  io::Task<bool> may_pass_role(io::Loop& loop, const RpcCall& call);
 
   io::Task<Answer> create_flow(io::Loop& loop, const RpcCall& call);
   io::Task<Answer> update_flow(io::Loop& loop, const RpcCall& call);
