@@ -3,9 +3,9 @@
 import json
 import unittest
 
-import requests
-
 import support
+
+import requests  # from the libraries that support put on the path
 
 WSGI = """
 import json

@@ -12,9 +12,9 @@ import subprocess
 import tempfile
 import unittest
 
-import requests
-
 import support
+
+import requests  # from the libraries that support put on the path
 
 NOBODY = 65534
 HANDLER = """

@@ -122,8 +122,8 @@ Result<Reply> ApiClient::object(ObjectCall call) {
   return reply;
 }
 
-Result<json::value> ApiClient::native(std::string path, Parameters query, int64_t timeout_us) {
-  MAYFLY_TRY(Reply reply, fc_call("GET", std::move(path), {}, {}, std::move(query), timeout_us));
+Result<json::value> ApiClient::native(std::string path, Parameters query, int64_t timeout_us, std::string method) {
+  MAYFLY_TRY(Reply reply, fc_call(std::move(method), std::move(path), {}, {}, std::move(query), timeout_us));
   return parse_reply(reply);
 }
 

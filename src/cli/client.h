@@ -80,7 +80,7 @@ class ApiClient {
   Result<json::value> rpc(Product product, std::string action, Parameters parameters, int64_t timeout_us = kCallTimeoutUs);
   Result<Reply> object(ObjectCall call);
   // Mayfly's own API: `path` like "/mayfly/v1/status".
-  Result<json::value> native(std::string path, Parameters query = {}, int64_t timeout_us = kCallTimeoutUs);
+  Result<json::value> native(std::string path, Parameters query = {}, int64_t timeout_us = kCallTimeoutUs, std::string method = "GET");
 
   const std::string& account() const { return keys_.account; }
   const std::string& region() const { return region_; }

@@ -59,7 +59,8 @@ bool from_loopback(const http::Request& request) {
 io::Task<http::Response> NativeApi::handle(io::Loop& loop, http::Request request) {
   std::string_view path = request.raw_path;
   path.remove_prefix(kPrefix.size());
-  if (request.method != "GET") co_return error(405, "MethodNotAllowed", "this API only answers GET");
+  bool ends_letter = path.starts_with("dead-letters/");
+  if (request.method != "GET" && !ends_letter) co_return error(405, "MethodNotAllowed", fmt::format("{} only answers GET", request.raw_path));
   if (path == "health") co_return reply(200, json::object{{"status", "ok"}});
   bool open = path == "metrics" && from_loopback(request);
   if (!open) {
@@ -75,6 +76,8 @@ io::Task<http::Response> NativeApi::handle(io::Loop& loop, http::Request request
   }
   if (path == "status") co_return reply(200, context_.status());
   if (path == "logs") co_return co_await logs(loop, request.query());
+  if (path == "dead-letters") co_return co_await dead_letters(loop, request.query());
+  if (ends_letter) co_return co_await end_dead_letter(loop, request.method, std::string(path.substr(std::string_view("dead-letters/").size())));
   if (path.starts_with("functions/")) {
     std::string_view rest = path.substr(std::string_view("functions/").size());
     size_t slash = rest.find('/');
@@ -105,6 +108,32 @@ io::Task<http::Response> NativeApi::logs(io::Loop& loop, http::Query query) {
                     {"requestId", entry.request_id}, {"instance", entry.instance}, {"text", entry.text}});
   }
   co_return reply(200, json::object{{"entries", std::move(list)}, {"next", std::to_string(seen)}});
+}
+
+io::Task<http::Response> NativeApi::dead_letters(io::Loop& loop, http::Query query) {
+  auto limit = std::min<size_t>(number_of(query, "limit", 100), kMaxDeadLettersPage);
+  json::array letters;
+  for (const dispatch::DeadLetter& letter : co_await context_.async.dead_letters(loop, value_of(query, "after"), limit)) {
+    const dispatch::Target& target = letter.invocation.target;
+    letters.push_back({{"id", letter.id}, {"requestId", letter.invocation.request_id}, {"service", target.service}, {"function", target.function},
+                       {"qualifier", target.qualifier}, {"source", letter.invocation.source}, {"reason", letter.reason}, {"attempts", letter.attempts},
+                       {"since", iso8601_ms(letter.since_us)}, {"died", iso8601_ms(letter.died_us)}, {"payloadBase64", base64_encode(letter.invocation.payload)}});
+  }
+  co_return reply(200, json::object{{"deadLetters", std::move(letters)}});
+}
+
+io::Task<http::Response> NativeApi::end_dead_letter(io::Loop& loop, std::string method, std::string rest) {
+  constexpr std::string_view kRedeliver = "/redeliver";
+  bool found = false;
+  if (method == "POST" && rest.ends_with(kRedeliver)) {
+    found = co_await context_.async.redeliver(loop, percent_decode(std::string_view(rest).substr(0, rest.size() - kRedeliver.size())));
+  } else if (method == "DELETE") {
+    found = co_await context_.async.drop(loop, percent_decode(rest));
+  } else {
+    co_return error(405, "MethodNotAllowed", "a dead letter is ended by POST .../redeliver or by DELETE");
+  }
+  if (!found) co_return error(404, "DeadLetterNotFound", "there is no such dead letter; it may have been redelivered or dropped already");
+  co_return reply(200, json::object{});
 }
 
 io::Task<http::Response> NativeApi::describe(io::Loop& loop, std::string service, std::string function) {

@@ -6,9 +6,12 @@
 //   GET status                              version, uptime, sizes
 //   GET functions/<service>/<function>      can I call it now; if not why; instances, last error, recent invocations with phases
 //   GET logs?service=&function=&request_id=&since=&follow=&limit=   {"entries":[...],"next":"<cursor>"}; follow: seconds to wait for more
-//   GET dead-letters?limit=                 async invocations that were given up
+//   GET dead-letters?after=&limit=          async invocations that were given up, oldest first
+//   POST dead-letters/<id>/redeliver        run it again as new
+//   DELETE dead-letters/<id>                forget it
 
 #include "auth/keyring.h"
+#include "dispatch/async.h"
 #include "dispatch/dispatcher.h"
 #include "functions/catalogue.h"
 #include "gateway/router.h"
@@ -21,10 +24,12 @@ class NativeApi final : public gateway::Dialect {
   static constexpr std::string_view kPrefix = "/mayfly/v1/";
   static constexpr int64_t kMaxFollowS = 60;
   static constexpr size_t kMaxLogEntries = 10'000;
+  static constexpr size_t kMaxDeadLettersPage = 1'000;
 
   struct Context {
     const functions::Catalogue& catalogue;
     dispatch::Dispatcher& dispatcher;
+    dispatch::AsyncInvoker& async;
     usage::LogStore& logs;
     usage::Meter& meter;
     const auth::Keyring& keyring;
@@ -39,6 +44,8 @@ class NativeApi final : public gateway::Dialect {
 
  private:
   io::Task<http::Response> logs(io::Loop& loop, http::Query query);
+  io::Task<http::Response> dead_letters(io::Loop& loop, http::Query query);
+  io::Task<http::Response> end_dead_letter(io::Loop& loop, std::string method, std::string rest);
   io::Task<http::Response> describe(io::Loop& loop, std::string service, std::string function);
 
   Context context_;

@@ -209,7 +209,10 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
     contexts.push_back({each.shard, *factories.back()});
   }
   dispatcher = dispatch::make_invoker(std::move(contexts), *catalogue, keyring, meter, rng,
-                                      {.region = options.region, .max_instances_per_function = options.max_instances, .idle_us = options.keep_alive_s * kMicrosPerSecond});
+                                      {.region = options.region,
+                                       .max_instances_per_function = options.max_instances,
+                                       .instance_limit = [this](const functions::Runnable& runnable) { return dispatch::on_demand_limit(settings, runnable); },
+                                       .idle_us = options.keep_alive_s * kMicrosPerSecond});
   async = dispatch::make_async_invoker(loops_of(shards), *store, *dispatcher, *catalogue, settings, rng, {.region = options.region, .account = keyring.account()});
   auto may = [this](const std::string& role_arn, const auth::Access& access) {
     std::string role = auth::Roles::role_name(role_arn);
@@ -332,7 +335,7 @@ void Node::Rooms::mount_dialects() {
   rpc->mount(std::string(aliyun::FnfProduct::kVersion), "fnf", *fnf);
   rpc->mount("2015-04-01", "sts", sts);
   rpc->mount("2015-05-01", "ram", ram);
-  native = std::make_unique<NativeApi>(NativeApi::Context{*catalogue, *dispatcher, logs, meter, keyring, clock, [this] { return status(); },
+  native = std::make_unique<NativeApi>(NativeApi::Context{*catalogue, *dispatcher, *async, logs, meter, keyring, clock, [this] { return status(); },
                                                           [this](io::Loop& loop) { return samples(loop); }});
   router.mount([](const http::Request& request) { return request.raw_path.starts_with(NativeApi::kPrefix); }, *native);
   router.mount([this](const http::Request& request) { return fc->claims(request); }, *fc);

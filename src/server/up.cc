@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <memory>
 
@@ -35,6 +36,7 @@ int run(ServerOptions options, const std::string& data_folder) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
+  ::umask(022);  // unpacked code must be readable inside sandboxes; what is secret is written with its own mode
   auto server = Server::start(options);
   print_welcome(*server, options);
   int received = 0;
