@@ -6,6 +6,8 @@ HEADER = struct.Struct("<IIBBHIQ")  # payload size, meta size, kind, status, ret
 START, READY, CALL, REPLY, FAILED = 1, 2, 3, 4, 5
 OK, HANDLED_ERROR = 0, 1
 
+_HEADER_SIZE = HEADER.size
+_GATHER_SIZE = 16384  # a payload up to this size is copied behind its head: cheaper than a gathering send
 _READ_SIZE = 65536  # one receive takes a whole call of usual size
 
 
@@ -15,24 +17,25 @@ class Link:
     def __init__(self, sock):
         self._sock = sock
         self._rest = b""
+        self._unpack, self._pack = HEADER.unpack_from, HEADER.pack  # found once: this is the path of every call
 
     def receive(self):
         """(kind, retries, call, meta, payload) of the next frame; None when the server is gone."""
         data = self._rest or self._sock.recv(_READ_SIZE)
-        while len(data) < HEADER.size:
+        while len(data) < _HEADER_SIZE:
             more = self._sock.recv(_READ_SIZE)
             if not more:
                 return None
             data += more
-        payload_size, meta_size, kind, _, retries, call, _ = HEADER.unpack_from(data)
-        meta_end = HEADER.size + meta_size
+        payload_size, meta_size, kind, _, retries, call, _ = self._unpack(data)
+        meta_end = _HEADER_SIZE + meta_size
         end = meta_end + payload_size
         if len(data) < end:
             data = self._fill(data, end)
             if data is None:
                 return None
         self._rest = data[end:]
-        return kind, retries, call, data[HEADER.size:meta_end], data[meta_end:end]
+        return kind, retries, call, data[_HEADER_SIZE:meta_end], data[meta_end:end]
 
     def _fill(self, data, size):
         whole = bytearray(size)
@@ -47,7 +50,10 @@ class Link:
         return bytes(whole)
 
     def send(self, kind, call=0, status=OK, duration_us=0, meta=b"", payload=b""):
-        head = HEADER.pack(len(payload), len(meta), kind, status, 0, call, duration_us) + meta
+        head = self._pack(len(payload), len(meta), kind, status, 0, call, duration_us) + meta
+        if len(payload) <= _GATHER_SIZE:
+            self._sock.sendall(head + payload)
+            return
         sent = self._sock.sendmsg((head, payload))
         if sent < len(head) + len(payload):
             self._sock.sendall((head + bytes(payload))[sent:])

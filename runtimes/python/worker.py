@@ -20,6 +20,7 @@ from context import Context, Credentials, FunctionAbout, ServiceAbout, current
 FRAMES_FD = 3         # in a worker; in the zygote it was the control socket
 CONFIGURATION_FD = 4  # only across an exec, see _exec_if_libraries_are_shipped
 PYTHON = sys.executable
+SHORT_CALL_US, LONG_CALL_US = 200, 1000  # see Place
 OWN_MODULES = ("confine", "frames", "wsgi", "context", "worker", "zygote")
 
 
@@ -167,6 +168,31 @@ def _resolve(name, code):
         raise _InitFailure(error_body(AttributeError(f"Handler '{attribute}' is missing on module '{module_name}'").with_traceback(None), "HandlerNotFound")) from error
 
 
+class Place:
+    """Which cores this worker may run on. Short calls are cheapest on the core of the shard that sends them, for waking a process there
+    costs a fraction of waking one elsewhere. Long ones need all cores, or a function's instances would share one. A worker begins free, so
+    that starts do not queue for a core, and stays so if it calls in threads, each of which has a place of its own."""
+
+    def __init__(self, all_cores):
+        self._home = os.sched_getaffinity(0)  # inherited from the shard's thread
+        self._all = all_cores or self._home   # what the server may use
+        self._at_home = True
+        self.free()
+
+    def free(self):
+        if self._at_home:
+            self._at_home = False
+            os.sched_setaffinity(0, self._all)
+
+    def after_call(self, took_us):
+        if took_us < SHORT_CALL_US:
+            if not self._at_home:
+                self._at_home = True
+                os.sched_setaffinity(0, self._home)
+        elif took_us > LONG_CALL_US:
+            self.free()
+
+
 class Server:
     def __init__(self, configuration, start, link):
         self._configuration = configuration
@@ -177,6 +203,7 @@ class Server:
         self._credentials_bytes = None
         self._credentials = None
         self._handler = None
+        self._place = Place(configuration["cores"])
         self._start = start
 
     def initialize(self):
@@ -225,12 +252,13 @@ class Server:
         took_us = (time.perf_counter_ns() - began) // 1000
         with self._send_lock:
             self._link.send(frames.REPLY, number, status, took_us, answer_meta, body)
+        return took_us
 
     def run(self):
         if self._configuration["concurrency"] > 1:
             return self._run_threads()
         while frame := self._link.receive():
-            self.call(*frame[1:])
+            self._place.after_call(self.call(*frame[1:]))
 
     def _run_threads(self):
         from concurrent.futures import ThreadPoolExecutor

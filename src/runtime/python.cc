@@ -1,5 +1,8 @@
 #include "runtime/python.h"
 
+#include <sched.h>
+#include <unistd.h>
+
 #include "base/encoding.h"
 #include "base/json.h"
 #include "sandbox/etc.h"
@@ -69,6 +72,17 @@ void bind_trust(const RuntimeOptions& options, std::vector<sandbox::Bind>& binds
   if (sys::exists(kHostBundle)) binds.push_back({options.state_folder + "/ca-bundle.pem", kHostBundle});
 }
 
+// The cores that this process may use: those of its first thread, which is no shard's and so is not pinned.
+std::vector<int> server_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cores;
+  if (::sched_getaffinity(::getpid(), sizeof set, &set) < 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  return cores;
+}
+
 }  // namespace
 
 bool is_python3(const std::string& runtime) { return runtime.starts_with("python3"); }
@@ -108,6 +122,7 @@ std::string zygote_configuration(const StartContext& context, const RuntimeOptio
       {"handler", function.handler},
       {"initializer", function.initializer},
       {"concurrency", function.instance_concurrency},
+      {"cores", json::value_from(server_cores())},
       {"tmp_bytes", kTmpBytes},
       {"region", context.region},
       {"account", context.account},
