@@ -104,6 +104,8 @@ std::string percent_encode(std::string_view text, Slash slash) {
 }
 
 std::string percent_decode(std::string_view text, Plus plus) {
+  const bool as_it_is = !text.contains('%') && (plus != Plus::is_space || !text.contains('+'));
+  if (as_it_is) return std::string(text);
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
@@ -162,6 +164,9 @@ size_t character_size(std::string_view text) {
 }  // namespace
 
 std::string to_utf8(std::string_view bytes) {
+  unsigned char all = 0;
+  for (unsigned char byte : bytes) all |= byte;  // no early end: several bytes at a time
+  if (all < 0x80) return std::string(bytes);
   std::string out;
   out.reserve(bytes.size());
   while (!bytes.empty()) {

@@ -20,7 +20,9 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
   out += ": ";
   size_t start = out.size();
   out += value;
-  for (size_t i = start; i < out.size(); ++i)
+  bool breaks = false;  // without an early end the compiler looks at many bytes at a time
+  for (char c : value) breaks |= (c == '\r') | (c == '\n') | (c == '\0');
+  for (size_t i = start; breaks && i < out.size(); ++i)
     if (out[i] == '\r' || out[i] == '\n' || out[i] == '\0') out[i] = ' ';
   out += "\r\n";
 }

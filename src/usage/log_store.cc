@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/encoding.h"
 #include "base/json.h"
 #include "sys/file.h"
 
@@ -20,8 +21,26 @@ std::vector<uint64_t> segments(const std::string& folder) {
   return numbers;
 }
 
-std::string encode(const LogEntry& e) {
-  return to_text(json::object{{"c", e.cursor}, {"t", e.time_us}, {"s", e.service}, {"f", e.function}, {"r", e.request_id}, {"i", e.instance}, {"x", e.text}}) + "\n";
+// `text` as JSON. Most of it needs no escape; serializing a json::object for every line costs more than the call that printed it.
+void append_quoted(std::string& out, std::string_view text) {
+  bool special = false;  // without an early end the compiler looks at many bytes at a time
+  for (unsigned char c : text) special |= (c < 0x20) | (c == '"') | (c == '\\');
+  if (special) {
+    out += json::serialize(json::string_view(text.data(), text.size()));
+    return;
+  }
+  out += '"';
+  out += text;
+  out += '"';
+}
+
+void append_encoded(std::string& out, const LogEntry& e) {
+  fmt::format_to(std::back_inserter(out), R"({{"c":{},"t":{})", e.cursor, e.time_us);
+  for (auto [name, value] : {std::pair(R"(,"s":)", &e.service), {R"(,"f":)", &e.function}, {R"(,"r":)", &e.request_id}, {R"(,"i":)", &e.instance}, {R"(,"x":)", &e.text}}) {
+    out += name;
+    append_quoted(out, *value);
+  }
+  out += "}\n";
 }
 
 size_t weight(const LogEntry& e) { return sizeof(LogEntry) + e.service.size() + e.function.size() + e.request_id.size() + e.instance.size() + e.text.size(); }
@@ -63,16 +82,16 @@ void LogStore::load_newest() {
 }
 
 void LogStore::append(const std::string& service, const std::string& function, const std::string& request_id, const std::string& instance, std::string_view text) {
-  std::vector<Follower> followers;
+  bool wake;
   {
     std::lock_guard lock(mutex_);
     while (!text.empty()) {
       size_t end = text.find('\n');
       std::string_view line = text.substr(0, std::min(end, kMaxLineBytes));
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-      LogEntry entry{next_cursor_++, clock_.wall_us(), service, function, request_id, instance, std::string(line)};
+      LogEntry entry{next_cursor_++, clock_.wall_us(), service, function, request_id, instance, to_utf8(line)};  // functions print what they like
       // Disk slower than the printing: what cannot be buffered is in the ring only.
-      if (unwritten_.size() < kSegmentBytes) unwritten_ += encode(entry);
+      if (unwritten_.size() < kSegmentBytes) append_encoded(unwritten_, entry);
       ring_bytes_ += weight(entry);
       ring_.push_back(std::move(entry));
       for (; ring_bytes_ > kMaxRingBytes; ring_.pop_front()) ring_bytes_ -= weight(ring_.front());
@@ -81,8 +100,10 @@ void LogStore::append(const std::string& service, const std::string& function, c
       io::Signal* signal = follower.signal;
       follower.loop->post([signal] { signal->set(); });
     }
+    wake = writer_idle_ && !unwritten_.empty();
+    if (wake) writer_idle_ = false;
   }
-  more_.notify_one();
+  if (wake) more_.notify_one();
 }
 
 std::vector<LogEntry> LogStore::query(const LogQuery& query) const {
@@ -131,7 +152,9 @@ void LogStore::write_loop() {
     if (!lines.empty()) write_segment(lines);
     lock.lock();
     if (last && unwritten_.empty()) return;
-    if (unwritten_.empty() && !stopping_) more_.wait(lock, [this] { return stopping_ || !unwritten_.empty(); });
+    writer_idle_ = unwritten_.empty();
+    if (writer_idle_) more_.wait(lock, [this] { return stopping_ || !unwritten_.empty(); });
+    writer_idle_ = false;
   }
 }
 

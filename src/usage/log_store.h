@@ -70,6 +70,7 @@ class LogStore {
   std::map<uint64_t, Follower> followers_;
   uint64_t next_follower_ = 1;
   bool stopping_ = false;
+  bool writer_idle_ = false;      // waits for the first line of a batch: only then is it woken
   uint64_t segment_ = 0;          // writer thread only
   size_t segment_bytes_ = 0;      // writer thread only
   std::thread writer_;

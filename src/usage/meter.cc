@@ -38,7 +38,8 @@ prom::ClientMetric labelled(const std::pair<std::string, std::string>& function)
 void Meter::finished(const dispatch::Invocation& invocation, const dispatch::Outcome& outcome, int64_t started_wall_us) {
   std::string error = error_of(outcome);
   const dispatch::Target& target = invocation.target;
-  std::string end = fmt::format("FC Invoke End RequestId: {}{}{}", invocation.request_id, error.empty() ? "" : ", Error: ", error);
+  std::string end = "FC Invoke End RequestId: " + invocation.request_id;
+  if (!error.empty()) end += ", Error: " + error;
   logs_.append(target.service, target.function, invocation.request_id, outcome.instance_id, end);
 
   const dispatch::Phases& phases = outcome.phases;

@@ -33,12 +33,12 @@ TEST(LogStore, SurvivesARestartAndGoesOnCounting) {
   uint64_t last = 0;
   {
     LogStore logs(folder.path, clock);
-    logs.append("s", "f", "r", "i", "before");
+    logs.append("s", "f", "r", "i", "before: \"quoted\" \\ and \x01");
     last = logs.last_cursor();
   }
   LogStore logs(folder.path, clock);
   ASSERT_EQ(logs.query({}).size(), 1u);
-  EXPECT_EQ(logs.query({})[0].text, "before");
+  EXPECT_EQ(logs.query({})[0].text, "before: \"quoted\" \\ and \x01");
   logs.append("s", "f", "r", "i", "after");
   EXPECT_EQ(logs.last_cursor(), last + 1);
 }
