@@ -55,7 +55,8 @@ steps:
 # What the commands promise: 0 done, 1 the function or flow failed, 2 wrong usage, 3 no server, 4 refused, 5 something local is broken.
 DONE, FAILED, USAGE, NO_SERVER, REFUSED = 0, 1, 2, 3, 4
 COMMANDS = ("up", "deploy", "invoke", "logs", "ls", "describe", "object", "object cp", "object ls", "object rm", "object cat", "object mb", "object rb", "flow",
-            "flow start", "flow ls", "flow show", "flow history", "flow stop", "doctor", "cloud")
+            "flow start", "flow ls", "flow show", "flow history", "flow stop", "dead-letters ls",
+            "dead-letters redeliver", "dead-letters drop", "doctor", "cloud")
 
 
 class CommandLine(unittest.TestCase):
@@ -224,6 +225,21 @@ class CommandLine(unittest.TestCase):
         self.server.fnf(CreateFlowRequest.CreateFlowRequest, Name="fails", Description="", Type="FDL",
                         Definition="version: v1\ntype: flow\nsteps:\n  - {type: fail, name: no, error: Asked, cause: to}\n")
         self.assertIn("Asked", "".join([(r := self.run_cli(FAILED, "flow", "start", "fails", "--wait")).stdout, r.stderr]))
+
+    def test_dead_letters_are_listed_run_again_and_dropped(self):
+        fc = self.server.fc()
+        fc.create_function("told", "dying", "python3", "index.handler", codeZipFile=support.zip_file({"index.py": HANDLER}))
+        fc.put_function_async_invoke_config("told", "LATEST", "dying", {"maxAsyncRetryAttempts": 0})
+        self.assertEqual(self.server.cli_json("dead-letters", "ls")["deadLetters"], [])
+        self.run_cli(DONE, "invoke", "told/dying", "fail", "--async")
+        first = support.wait_until(lambda: self.server.cli_json("dead-letters", "ls")["deadLetters"], 30, "the call to be given up")[0]
+        self.assertEqual((first["service"], first["function"]), ("told", "dying"))
+        self.assertIn("told/dying", self.run_cli(DONE, "dead-letters", "ls").stdout)
+        self.run_cli(DONE, "dead-letters", "redeliver", first["id"])
+        again = support.wait_until(lambda: [each for each in self.server.cli_json("dead-letters", "ls")["deadLetters"] if each["id"] != first["id"]], 30, "it to fail again")
+        self.run_cli(DONE, "dead-letters", "drop", again[0]["id"])
+        self.assertEqual(self.server.cli_json("dead-letters", "ls")["deadLetters"], [])
+        self.refused(REFUSED, "dead-letters", "drop", again[0]["id"])
 
     def test_doctor_finds_this_machine_fit(self):
         checks = json.loads(self.run_cli(DONE, "--json", "doctor", "--libraries", support.LIBRARIES).stdout)
