@@ -254,7 +254,8 @@ struct Shard::Impl {
   Timer alarm{context};            // fires for the first of `timers`
   int64_t alarm_us = INT64_MAX;  // what it is set to
 
-  // After every handler. The order of one thread's posts is kept, which is all that can be told. Work that posts work must not starve the sockets: after kOwnBatch of them it is their turn.
+  // After every handler. The order of one thread's posts is kept, which is all that can be told. Work that posts work must not starve the
+  // sockets: after kOwnBatch of them it is their turn.
   void run_own() {
     constexpr int kOwnBatch = 16;
     for (int done = 0; !own.empty() && !context.stopped(); ++done) {
