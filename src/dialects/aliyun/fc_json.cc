@@ -46,6 +46,13 @@ FcExpected<void> check_environment(const std::map<std::string, std::string>& env
   return {};
 }
 
+// Of these http, oss and timer run functions; the others are kept and given back, as deployers expect.
+FcExpected<void> check_trigger_type(const std::string& type) {
+  for (std::string_view known : {"http", "oss", "timer", "log", "mns_topic", "rds", "tablestore", "cdn_events", "datahub", "eventbridge"})
+    if (type == known) return {};
+  return invalid_argument(fmt::format("trigger type '{}' is none of http, oss, timer, log, mns_topic, rds, tablestore, cdn_events, datahub, eventbridge", type));
+}
+
 FcExpected<void> check_runtime(const std::string& runtime) {
   for (std::string_view known : kRuntimes)
     if (runtime.starts_with(known)) return {};
@@ -169,6 +176,7 @@ FcExpected<void> read_trigger(const json::value& body, functions::Trigger& t) {
   }
   if (t.type == "http") t.source_arn.clear();
   if (auto good = fields.done(); !good) return good;
+  if (auto good = check_trigger_type(t.type); !good) return good;
   return t.type == "timer" ? check_timer(t.config) : FcExpected<void>{};
 }
 

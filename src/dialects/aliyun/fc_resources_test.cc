@@ -143,6 +143,7 @@ TEST_F(FcResources, TriggersRoundTripAndPage) {
                          R"({"triggerName":"o","triggerType":"oss","sourceArn":"acs:oss:local:1:b","triggerConfig":{"events":["oss:ObjectCreated:PutObject"]}})")), "InvalidArgument");
   EXPECT_EQ(code_of(send("POST", "services/s/functions/f/triggers",
                          R"({"triggerName":"c","triggerType":"timer","triggerConfig":{"payload":"","cronExpression":"every day","enable":true}})")), "InvalidArgument");
+  EXPECT_EQ(code_of(send("POST", "services/s/functions/f/triggers", R"({"triggerName":"u","triggerType":"unheard-of","triggerConfig":{}})")), "InvalidArgument");
   EXPECT_EQ(send("DELETE", "services/s/functions/f/triggers/t0").status, 204);
   EXPECT_EQ(code_of(send("DELETE", "services/s/functions/f/triggers/t0")), "TriggerNotFound");
   EXPECT_EQ(code_of(send("POST", "services/s/functions/f/triggers",

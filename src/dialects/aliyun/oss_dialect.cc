@@ -1,5 +1,6 @@
 #include "dialects/aliyun/oss_dialect.h"
 
+#include "auth/sign_oss.h"
 #include "base/encoding.h"
 #include "dialects/aliyun/oss_address.h"
 #include "dialects/aliyun/oss_operations.h"
@@ -34,6 +35,13 @@ OssTask get_bucket(OssCall& call) {
   co_return co_await list_objects(call);
 }
 
+// A sub-resource that is not spoken here; empty if there is none. It must not turn into the making or removal of the bucket itself.
+std::string unknown_subresource(const OssCall& call) {
+  for (const auto& [name, value] : call.query)
+    if (value.empty() && name != "acl" && auth::is_oss_subresource(name)) return name;
+  return {};
+}
+
 OssTask bucket(OssCall& call) {
   const std::string& method = call.request.method;
   if (method == "GET" || method == "HEAD") co_return co_await get_bucket(call);
@@ -46,9 +54,19 @@ OssTask bucket(OssCall& call) {
     if (method == "PUT") co_return co_await put_config(call, name);
     co_return co_await delete_config(call, name);
   }
+  if (std::string name = unknown_subresource(call); !name.empty()) co_return refuse(400, "NotImplemented", fmt::format("The sub-resource {} is not spoken here.", name));
   if (method == "DELETE") co_return co_await delete_bucket(call);
   if (call.has("acl")) co_return co_await put_bucket_acl(call);
   co_return co_await put_bucket(call);
+}
+
+// An upload may ask that a URL be called when it is done. Nothing is called from here, and the vendor's answer to a callback that failed
+// says so: 203, the object is kept.
+OssTask uploaded(OssCall& call, OssTask upload) {
+  MAYFLY_CO_TRY(http::Response response, co_await std::move(upload));
+  if (call.request.headers.has("x-oss-callback") || call.has("callback"))
+    co_return refuse(203, "CallbackFailed", "This server makes no callbacks; the object is kept.");
+  co_return response;
 }
 
 OssTask put(OssCall& call) {
@@ -60,12 +78,12 @@ OssTask put(OssCall& call) {
   if (call.has("tagging")) co_return co_await put_object_tagging(call);
   if (call.has("symlink")) co_return co_await put_symlink(call);
   if (call.request.headers.has("x-oss-copy-source")) co_return co_await copy_object(call);
-  co_return co_await put_object(call);
+  co_return co_await uploaded(call, put_object(call));
 }
 
 OssTask post(OssCall& call) {
   if (call.has("uploads")) co_return co_await begin_upload(call);
-  if (call.has("uploadId")) co_return co_await complete_upload(call);
+  if (call.has("uploadId")) co_return co_await uploaded(call, complete_upload(call));
   if (call.has("append")) co_return co_await append_object(call);
   if (call.has("restore")) co_return co_await restore_object(call);
   if (call.has("x-oss-process") || call.has("x-oss-async-process")) co_return refuse(400, "NotImplemented", "Images are not processed here.");

@@ -340,6 +340,26 @@ TEST_F(OssDialectTest, BatchDeletionAnswersEveryKeyUnlessQuiet) {
   EXPECT_EQ(code(call("POST", "/bkt?delete", {.body = "<Delete></Delete>"})), "MalformedXML");
 }
 
+TEST_F(OssDialectTest, AnUploadThatAsksForACallbackIsKeptAndToldThatNoneWasMade) {
+  call("PUT", "/bkt");
+  auto header = call("PUT", "/bkt/a", {.body = "kept", .headers = {{"x-oss-callback", "e30="}}});
+  EXPECT_EQ(header.status, 203);
+  EXPECT_EQ(code(header), "CallbackFailed");
+  EXPECT_EQ(call("PUT", "/bkt/b?callback=e30%3D", {.body = "kept"}).status, 203);
+  EXPECT_EQ(get("/bkt/a"), "kept");
+  EXPECT_EQ(get("/bkt/b"), "kept");
+}
+
+TEST_F(OssDialectTest, ASubresourceThatIsNotSpokenNeverMeansTheBucketItself) {
+  for (const char* name : {"metaQuery", "accessPoint", "resourceGroup", "publicAccessBlock"}) {
+    EXPECT_EQ(code(call("PUT", std::string("/bkt?") + name)), "NotImplemented");
+    EXPECT_EQ(code(call("GET", "/bkt?bucketInfo")), "NoSuchBucket");
+  }
+  call("PUT", "/bkt");
+  EXPECT_EQ(code(call("DELETE", "/bkt?metaQuery")), "NotImplemented");
+  EXPECT_EQ(call("GET", "/bkt?bucketInfo").status, 200);
+}
+
 TEST_F(OssDialectTest, ConfigurationsRoundTripAndAreMissedByTheirOwnNames) {
   call("PUT", "/bkt");
   const std::pair<const char*, const char*> kMissing[] = {{"cors", "NoSuchCORSConfiguration"},   {"lifecycle", "NoSuchLifecycle"},
