@@ -52,7 +52,8 @@ io::Task<TaskOutcome> Partition::run_target(TaskRequest request) {
     if (options_.may && !request.role_arn.empty()) {
       const auth::Access access = target->access(request.call);
       if (!options_.may(request.role_arn, access))
-        co_return task_failed(access.action.starts_with("fc:") ? "FC.AccessDenied" : "fnf.NoPermission", fmt::format("the flow's role {} is not authorized to do {} on {}", request.role_arn, access.action, access.resource));
+        co_return task_failed(access.action.starts_with("fc:") ? "FC.AccessDenied" : "fnf.NoPermission",
+                              fmt::format("the flow's role {} is not authorized to do {} on {}", request.role_arn, access.action, access.resource));
     }
     co_return co_await target->run(loop_, std::move(request));
   }

@@ -64,7 +64,8 @@ TEST_F(FnfAccess, WhatIsJudgedIsWhatIsWorkedOn) {
 
 TEST_F(FnfAccess, ARoleMakesFlowsOnlyWithARoleItMayHandOn) {
   const std::string admin = "acs:ram::1:role/admin", weak = "acs:ram::1:role/weak";
-  rules.allowed = {"fnf:CreateFlow acs:fnf:cn:1:flow/f", "fnf:UpdateFlow acs:fnf:cn:1:flow/f", "fnf:UpdateFlow acs:fnf:cn:1:flow/roots", "ram:PassRole " + weak, "ram:PassRole acs:ram::1:role/ghost"};
+  rules.allowed = {"fnf:CreateFlow acs:fnf:cn:1:flow/f", "fnf:UpdateFlow acs:fnf:cn:1:flow/f", "fnf:UpdateFlow acs:fnf:cn:1:flow/roots",
+                   "ram:PassRole " + weak, "ram:PassRole acs:ram::1:role/ghost"};
   EXPECT_EQ(call("CreateFlow", {{"Name", "f"}, {"Definition", kPass}, {"Type", "FDL"}}), 403);
   EXPECT_EQ(call("CreateFlow", {{"Name", "f"}, {"Definition", kPass}, {"Type", "FDL"}, {"RoleArn", admin}}), 403);
   EXPECT_EQ(call("CreateFlow", {{"Name", "f"}, {"Definition", kPass}, {"Type", "FDL"}, {"RoleArn", weak}}), 200);
