@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -31,10 +32,21 @@ void sync_tree(const std::string& path) {
   sys::check(::syncfs(fd.get()), "syncfs", path);
 }
 
+uint64_t free_bytes(const std::string& path) {
+  struct statvfs info {};
+  sys::check(::statvfs(path.c_str(), &info), "statvfs", path);
+  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+}
+
+void remove_quietly(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+}
+
 // Packages are added one at a time on one thread: deployments are rare, and two uploads of the same bytes must not race.
 class DiskCodeStore final : public CodeStore {
  public:
-  explicit DiskCodeStore(std::string folder) : folder_(std::move(folder)) {
+  DiskCodeStore(std::string folder, uint64_t free_floor_bytes) : folder_(std::move(folder)), free_floor_bytes_(free_floor_bytes) {
     sys::remove_tree(temporary());  // what a crash left half unpacked
     sys::make_folders(temporary());
     worker_ = std::jthread([this] { work(); });
@@ -114,19 +126,27 @@ class DiskCodeStore final : public CodeStore {
     Code code{.digest = hex_encode(sha256(zip)), .checksum = std::to_string(crc64(zip)), .size_bytes = zip.size()};
     std::string home = path(code), package = home + ".zip";
     if (sys::exists(home) && sys::exists(package)) return code;
+    uint64_t free = free_bytes(folder_), taken = free_floor_bytes_ + zip.size();
+    if (free <= taken) return fail(CatalogueError::too_large, "the disk is nearly full: no code package is accepted", "delete objects or functions, or add space");
     std::string fresh = temporary() + "/" + code.digest;
     sys::remove_tree(fresh);
     sys::make_folders(fresh);
-    if (auto unpacked = unpack_package(zip, fresh); !unpacked) {
-      sys::remove_tree(fresh);
-      return std::unexpected(std::move(unpacked).error());
+    try {
+      if (auto unpacked = unpack_package(zip, fresh, {.bytes = std::min(kMaxCodeBytes, free - taken)}); !unpacked) {
+        sys::remove_tree(fresh);
+        return std::unexpected(std::move(unpacked).error());
+      }
+      sys::write_file_durable(package, zip, 0600);
+      sys::check(::chmod(fresh.c_str(), 0755), "chmod", fresh);
+      sync_tree(fresh);
+      sys::remove_tree(home);
+      sys::check(::rename(fresh.c_str(), home.c_str()), "rename", home);
+      sync_folder(folder_);
+    } catch (...) {  // a full or failing disk must not keep what nobody will ever name
+      remove_quietly(fresh);
+      remove_quietly(package);
+      throw;
     }
-    sys::write_file_durable(package, zip, 0600);
-    sys::check(::chmod(fresh.c_str(), 0755), "chmod", fresh);
-    sync_tree(fresh);
-    sys::remove_tree(home);
-    sys::check(::rename(fresh.c_str(), home.c_str()), "rename", home);
-    sync_folder(folder_);
     return code;
   }
 
@@ -142,6 +162,7 @@ class DiskCodeStore final : public CodeStore {
   std::string temporary() const { return folder_ + "/tmp"; }
 
   const std::string folder_;
+  const uint64_t free_floor_bytes_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job*> jobs_;
@@ -151,6 +172,8 @@ class DiskCodeStore final : public CodeStore {
 
 }  // namespace
 
-std::unique_ptr<CodeStore> make_code_store(std::string folder) { return std::make_unique<DiskCodeStore>(std::move(folder)); }
+std::unique_ptr<CodeStore> make_code_store(std::string folder, uint64_t free_floor_bytes) {
+  return std::make_unique<DiskCodeStore>(std::move(folder), free_floor_bytes);
+}
 
 }  // namespace mayfly::functions

@@ -31,6 +31,8 @@ class CodeStore {
   virtual std::optional<std::string> package_path(const std::string& digest) const = 0;  // the zip
 };
 
-std::unique_ptr<CodeStore> make_code_store(std::string folder);
+// A package that would leave less free space than `free_floor_bytes` is refused: what is left is the store's own (reliability.md R3.5).
+constexpr uint64_t kCodeFreeFloorBytes = 1ull << 30;
+std::unique_ptr<CodeStore> make_code_store(std::string folder, uint64_t free_floor_bytes = kCodeFreeFloorBytes);
 
 }  // namespace mayfly::functions

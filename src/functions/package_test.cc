@@ -174,5 +174,14 @@ TEST_F(PackageTest, TheStoreKeepsOnePackagePerContent) {
   EXPECT_FALSE(sys::exists(store->path(**first)));
 }
 
+TEST_F(PackageTest, ANearlyFullDiskTakesNoPackageAndKeepsNothingOfIt) {
+  auto store = make_code_store(folder_ + "/code", uint64_t{1} << 60);
+  auto refused = add(*store, zip_of({{"index.py", "x = 1"}}));
+  ASSERT_TRUE(refused);
+  ASSERT_FALSE(*refused);
+  EXPECT_EQ(refused->error().code, CatalogueError::too_large);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/code/tmp"));
+}
+
 }  // namespace
 }  // namespace mayfly::functions
