@@ -39,7 +39,8 @@ def tenant_folders(configuration):
 def prepare(configuration):
     """What every worker needs and no tenant's code is needed for, done once before the forks."""
     own = os.path.dirname(os.path.abspath(__file__))
-    standard = [folder for folder in sys.path if folder and folder != own]
+    # The machine's own packages, of whatever versions, must neither hide the platform's libraries nor stand in for what is missing.
+    standard = [folder for folder in sys.path if folder and folder != own and not folder.endswith("-packages")]
     configuration["path"] = list(dict.fromkeys(tenant_folders(configuration) + standard + [configuration["libraries"]]))
     site.setquit()  # exit() and quit(), which -S leaves out
     handler = _ToStdout()

@@ -235,6 +235,19 @@ TEST_F(PythonInstance, ImportsTheLibrariesOfThePlatform) {
   stop(std::move(instance));
 }
 
+TEST_F(PythonInstance, SeesNoPythonPackageOfTheMachine) {
+  constexpr const char* kHandler = "import sys\ndef handler(event, context):\n    return [p for p in sys.path if p.startswith('/usr') and p.endswith('-packages')] + sys.path[:1]\n";
+  auto forked = function(kHandler), fresh = function(kHandler);
+  sys::make_folders(fresh->code_path + "/lib");
+  sys::write_file(fresh->code_path + "/lib/libnone.so", "");
+  fresh->function.environment["LD_LIBRARY_PATH"] = "/code/lib";  // gets an interpreter of its own
+  for (const auto& runnable : {forked, fresh}) {
+    auto instance = started(runnable);
+    EXPECT_EQ(call(*instance, "").body, R"(["/code"])");
+    stop(std::move(instance));
+  }
+}
+
 TEST_F(PythonInstance, GivesAFunctionThatShipsSharedObjectsAnInterpreterThatSeesThem) {
   auto runnable = function(
       "import ctypes, os, sys\nlibrary = ctypes.CDLL('libshipped.so.1')\ndef handler(event, context):\n    context.logger.info('called')\n"
@@ -259,6 +272,16 @@ TEST_F(Unsafe, RunsFunctionsWithoutASandboxWhenToldTo) {
   auto instance = started(runnable);
   EXPECT_EQ(call(*instance, "").body, fmt::format(R"(["beside it", "{0}", "{0}/"])", runnable->code_path));
   stop(std::move(instance));
+}
+
+TEST_F(Unsafe, WhatAFunctionLeftRunningPrintsToNobody) {
+  auto instance = started(function("import subprocess\nchild = subprocess.Popen(['sh', '-c', 'echo first; read wait; sleep 3; echo second; exec sleep 30'], stdin=subprocess.PIPE)\n"
+                                   "def handler(event, context):\n    return child.pid\n"));
+  std::string child = call(*instance, "").body;
+  stop(std::move(instance));  // the end of its input makes the child go on, three seconds later
+  stop_factory();             // does not wait for its end
+  EXPECT_EQ(printed().find("second"), std::string::npos) << printed();
+  ::kill(std::stoi(child), SIGKILL);
 }
 
 TEST_F(PythonInstance, DrawsOtherRandomNumbersInEveryInstance) {

@@ -14,6 +14,8 @@ namespace {
 constexpr int64_t kExitKnownUs = 5 * kMicrosPerSecond;   // from the stream's end to the zygote's word about the exit
 constexpr int64_t kPeakMaxAgeUs = 20 * kMicrosPerMilli;  // reading it costs as much as a tenth of a call
 constexpr int kReadsPerWake = 16;                        // a flood of output must not starve the shard: 1 MiB, then the others' turn
+// Without a sandbox, processes that the function left behind keep its output open after its end: so often is looked whether that has come.
+constexpr int64_t kOutputLookUs = 2 * kMicrosPerSecond;
 constexpr int64_t kGroupRetryUs = kMicrosPerMilli;
 constexpr int kGroupRetries = 1000;
 
@@ -161,6 +163,9 @@ io::Task<void> Worker::ended() {
     end_of_call(running->request_id);
     running->reply.set(death_of(*running));
   }
+  // Whoever was told of its lines may be gone when this instance is: nothing more is told.
+  output_ended_ = true;
+  parts_.printed = nullptr;
   stream_->close();
   gone_.set();
 }
@@ -179,7 +184,8 @@ io::Task<void> Worker::stop(io::Deadline deadline) {
 io::Task<void> Worker::read_output(std::shared_ptr<Worker> self) {
   while (!self->output_ended_) {
     self->take_output();
-    if (!co_await self->shard_.wait_readable(self->parts_.process.output.get(), io::Deadline::never())) break;
+    auto readable = co_await self->shard_.wait_readable(self->parts_.process.output.get(), io::Deadline::after_us(self->shard_, kOutputLookUs));
+    if (!readable && readable.error() != io::StreamError::timed_out) break;
   }
 }
 
