@@ -68,6 +68,19 @@ class Policies(unittest.TestCase):
         got = self.results("guarded", [statement("Allow", "oss:*", "*"), statement("Deny", "oss:Get*", "acs:oss:*:*:data/secret/*"), statement("Deny", "*", ["acs:oss:*:*:other/*"])])
         self.assertEqual((got["get_outside"], got["other_bucket"], got["list"], got["put"]), ("AccessDenied", "AccessDenied", "ok", "ok"))
 
+    def test_a_flows_tasks_do_what_the_flows_role_may_do(self):
+        from aliyunsdkfnf.request.v20190315 import CreateFlowRequest, DescribeExecutionRequest, StartExecutionRequest
+        self.fc.create_service("steps")
+        self.fc.create_function("steps", "one", "python3", "index.handler", codeZipFile=support.zip_file({"index.py": "def handler(e, c):\n    return '{}'\n"}))
+        ends = {}
+        for policy in ("AliyunFCInvocationAccess", "AliyunOSSFullAccess"):
+            self.server.fnf(CreateFlowRequest.CreateFlowRequest, Name=policy, Description="", Type="FDL", RoleArn=self.server.role("flow-" + policy, policy),
+                            Definition="version: v1\ntype: flow\nsteps: [{type: task, name: t, resourceArn: 'acs:fc:::services/steps/functions/one'}]")
+            self.server.fnf(StartExecutionRequest.StartExecutionRequest, FlowName=policy, ExecutionName="run")
+            ends[policy] = self.server.fnf(DescribeExecutionRequest.DescribeExecutionRequest, FlowName=policy, ExecutionName="run", WaitTimeSeconds=30)
+        self.assertEqual(ends["AliyunFCInvocationAccess"]["Status"], "Succeeded", ends)
+        self.assertEqual((ends["AliyunOSSFullAccess"]["Status"], ends["AliyunOSSFullAccess"]["Error"]), ("Failed", "FC.AccessDenied"), ends)
+
 
 if __name__ == "__main__":
     support.main()

@@ -49,7 +49,7 @@ class QueuedInvoker final : public AsyncInvoker {
     MAYFLY_CHECK(!loops.empty());
     for (size_t p = 0; p < kAsyncPartitions; ++p) {
       io::Loop& loop = *loops[p % loops.size()];
-      partitions_.push_back({loop, queues::make_work_queue(loop, store, {.name = queue_name(p), .window = options_.window},
+      partitions_.push_back({loop, queues::make_work_queue(loop, store, {.name = queue_name(p), .window = options_.window, .on_fault = options_.on_fault},
                                                            [this, &loop](queues::Message message) { return consume(loop, std::move(message)); })});
     }
   }

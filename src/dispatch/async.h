@@ -35,6 +35,7 @@ struct AsyncOptions {
   size_t max_payload_bytes = 128 * 1024;  // aliyun-fc.md section 6; payloads lie in the queue's rows
   size_t window = 64;                     // calls in flight per partition: their payloads are in memory
   std::string region = "local", account;  // for the ARNs in destination payloads
+  std::function<void(std::exception_ptr)> on_fault{};  // of a delivery, before it is tried again; default: printed
 };
 
 // Adds one asynchronous call to `batch`, to run at `due_us` (wall clock) or later. Call AsyncInvoker::wake() after the commit.

@@ -45,6 +45,15 @@ std::string find_runtimes(const std::string& asked) {
   throw std::runtime_error("the folder of language runtimes (python/zygote.py and others) is not beside this binary; name it with --runtimes");
 }
 
+// The Python libraries every function may import: as asked, else installed beside the runtimes, else where ./dev puts them. May be absent.
+std::string find_libraries(const std::string& asked, const std::string& runtimes) {
+  if (!asked.empty()) return std::filesystem::absolute(asked);
+  auto root = std::filesystem::path(runtimes).parent_path();
+  for (const char* place : {"libraries/python", "build/deps/python"})
+    if (std::filesystem::exists(root / place)) return root / place;
+  return {};
+}
+
 // Code packages named by bucket and key.
 class BucketFetcher final : public aliyun::ObjectFetcher {
  public:
@@ -139,7 +148,8 @@ struct Node::Rooms {
   flows::Schedules schedules;
   std::unique_ptr<ScheduledStarts> starts;
   events::Timers timers;
-  io::TaskGroup background;  // on home
+  std::atomic<uint64_t> ticks = 0;  // counted on home, read by metrics on any shard
+  io::TaskGroup background;         // on home
   bool following = false, changed_again = false;  // of follow_changes(); on home
 
   std::unique_ptr<aliyun::FcDialect> fc;
@@ -187,6 +197,7 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
       schedules(*store, rng, check_cron),
       timers(home, *store, clock, [this](store::Batch& batch, const events::TimerSpec& spec, int64_t tick_us) { fire(batch, spec, tick_us); },
              [this] {
+               ++ticks;
                async->wake();
                starts->wake();
              }),
@@ -196,7 +207,7 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
       router([](const std::string& what) { spdlog::error("{}", what); }) {
   std::vector<dispatch::ShardContext> contexts;
   runtime::RuntimeOptions runtime{.runtimes_folder = find_runtimes(options.runtimes_folder),
-                                  .libraries_folder = options.libraries_folder.empty() ? "" : std::filesystem::absolute(options.libraries_folder).string(),
+                                  .libraries_folder = find_libraries(options.libraries_folder, find_runtimes(options.runtimes_folder)),
                                   .state_folder = folder.make_sub("run"),
                                   .ca_certificate_pem = std::move(ca_certificate_pem),
                                   .platform_port = options.port,
@@ -307,7 +318,7 @@ io::Task<std::vector<usage::Meter::Sample>> Node::Rooms::samples(io::Loop& loop)
   }
   auto gauge = [](const char* name, const char* help, auto value) { return usage::Meter::Sample{name, help, Type::gauge, static_cast<double>(value)}; };
   auto counter = [](const char* name, const char* help, auto value) { return usage::Meter::Sample{name, help, Type::counter, static_cast<double>(value)}; };
-  co_return std::vector<usage::Meter::Sample>{
+  std::vector<usage::Meter::Sample> all{
       gauge("mayfly_http_connections", "Open connections.", connections),
       counter("mayfly_http_requests_total", "Requests answered.", requests),
       counter("mayfly_store_commits_total", "Batches made durable.", store->commits()),
@@ -321,7 +332,16 @@ io::Task<std::vector<usage::Meter::Sample>> Node::Rooms::samples(io::Loop& loop)
       counter("mayfly_async_retries_total", "Asynchronous calls put back for another try.", counts.retried),
       counter("mayfly_async_dead_letters_total", "Asynchronous calls given up.", counts.dead),
       gauge("mayfly_disk_free_bytes", "Free space where bodies are kept.", blobs->free_bytes()),
+      counter("mayfly_timer_ticks_total", "Ticks of timers and schedules that were delivered.", ticks.load()),
   };
+  for (const gateway::Router::Count& count : router.counts()) {
+    std::string name = count.dialect.empty() ? "unclaimed" : count.dialect;
+    std::replace(name.begin(), name.end(), '-', '_');
+    all.push_back({fmt::format("mayfly_{}_requests_total", name), fmt::format("Requests answered by the {} dialect.", name), Type::counter, static_cast<double>(count.requests)});
+    all.push_back({fmt::format("mayfly_{}_faults_total", name), fmt::format("Of these, ended by a fault of the server ({}).", name), Type::counter,
+                   static_cast<double>(count.faults)});
+  }
+  co_return all;
 }
 
 void Node::Rooms::mount_dialects() {

@@ -40,7 +40,7 @@ class Rooms final : public dispatch::Invoker {
                    [this] { async_->wake(); }}),
         ground_{machine.store(), machine.blobs(), machine.loop().clock(), machine.rng(), &triggers_, 0},
         objects_(ground_),
-        async_(dispatch::make_async_invoker({&machine.loop()}, machine.store(), *this, *catalogue_, settings_, machine.rng(), {})),
+        async_(dispatch::make_async_invoker({&machine.loop()}, machine.store(), *this, *catalogue_, settings_, machine.rng(), {.on_fault = [](std::exception_ptr) {}})),
         flows_({.loops = {&machine.loop()}, .store = machine.store(), .invoker = *this, .rng = machine.rng(), .options = {.on_fault = [](std::exception_ptr) {}}}) {}
 
   objects::Objects& objects() { return objects_; }

@@ -59,7 +59,7 @@ void add_up_command(CLI::App& app, const std::string& data_folder, int& exit_cod
   up->add_option("--tls-port", options->tls_port, "Port for the same over TLS with the local CA; 0 takes a free one")->capture_default_str();
   up->add_option("--shards", options->shards, "Threads; 0 is one per core")->capture_default_str();
   up->add_option("--region", options->region, "Region name in ARNs and host names")->capture_default_str();
-  up->add_option("--libraries", options->libraries_folder, "Folder of Python libraries every function may import");
+  up->add_option("--libraries", options->libraries_folder, "Folder of Python libraries every function may import; default: beside the runtimes, or where ./dev setup puts them");
   up->add_option("--runtimes", options->runtimes_folder, "Folder of the language runtimes; default: beside the binary or in the source tree");
   up->add_option("--max-instances", options->max_instances, "Most instances of one function at a time; 0: twice the cores and two");
   up->add_option("--keep-alive", options->keep_alive_s, "Seconds an idle instance is kept")->capture_default_str();

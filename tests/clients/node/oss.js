@@ -34,6 +34,7 @@ async function exercise(client, bucket) {
 async function main() {
   const name = V4 ? 'node-v4' : 'node-v1';
   await exercise(new OSS({ ...options, sldEnable: true }), `${name}-path`);
+  await exercise(new OSS(options), `${name}-host`);
 }
 
 main().catch((error) => {
