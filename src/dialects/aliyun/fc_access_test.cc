@@ -55,6 +55,16 @@ TEST_F(FcAccessTest, ADestinationIsAFunctionThatItsSetterMayCall) {
   EXPECT_EQ(send("PUT", "services/s/functions/f/async-invoke-config", config("secret")).status, 200);
 }
 
+TEST_F(FcAccessTest, ABodyIsReadOnlyForWhoIsLetIn) {
+  make_function();
+  std::string large((32 << 20) + 1, 'x');
+  EXPECT_EQ(code_of(send("POST", "proxy/s/f/x", large)), "TriggerNotFound");
+  EXPECT_EQ(send("POST", "services/s/functions/f/triggers", R"({"triggerName":"t","triggerType":"http","triggerConfig":{"authType":"function","methods":["POST"]}})").status, 200);
+  EXPECT_EQ(code_of(send("POST", "proxy/s/f/x", large)), "EntityTooLarge");
+  identity_ = fail(auth::AuthError::missing, "no signature");
+  EXPECT_EQ(code_of(send("POST", "proxy/s/f/x", large)), "MissingRequiredHeader");
+}
+
 TEST_F(FcAccessTest, PoliciesAreAskedAboutWhatTheVendorNames) {
   struct Asked final : auth::Authorizer {
     mutable std::string last;

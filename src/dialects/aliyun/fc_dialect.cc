@@ -53,6 +53,7 @@ io::Task<FcAnswer> answer(FcCall& call) {
   if (domain) {
     call.version = "2016-08-15";
     if (!route_domain(call, *domain)) co_return refuse(404, "PathNotSupported", "no route of this domain leads there");
+    if (auto admitted = fc_admit_proxy(call); !admitted) co_return std::unexpected(admitted.error());
     if (auto read = co_await read_body(call, FcBody::event); !read) co_return std::unexpected(read.error());
     co_return co_await fc_proxy(call);
   }
@@ -65,6 +66,9 @@ io::Task<FcAnswer> answer(FcCall& call) {
     const auth::Access access{std::string((*route)->action), resource_of(call, **route)};
     if (!call.context.authorizer.allows(call.identity, access))
       co_return refuse(403, "AccessDenied", fmt::format("the caller is not authorized to do {} on {}", access.action, access.resource));
+  }
+  if ((*route)->operation == fc_proxy) {
+    if (auto admitted = fc_admit_proxy(call); !admitted) co_return std::unexpected(admitted.error());
   }
   if (auto read = co_await read_body(call, (*route)->body); !read) co_return std::unexpected(read.error());
   co_return co_await (*route)->operation(call);

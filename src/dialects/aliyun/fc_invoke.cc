@@ -154,10 +154,13 @@ io::Task<FcAnswer> fc_invoke(FcCall& call) {
   co_return response;
 }
 
-io::Task<FcAnswer> fc_proxy(FcCall& call) {
+FcExpected<void> fc_admit_proxy(FcCall& call) {
   auto trigger = http_trigger(call);
-  if (!trigger) co_return std::unexpected(trigger.error());
-  if (auto admitted = admit(call, *trigger); !admitted) co_return std::unexpected(admitted.error());
+  if (!trigger) return std::unexpected(trigger.error());
+  return admit(call, *trigger);
+}
+
+io::Task<FcAnswer> fc_proxy(FcCall& call) {
   std::string description = describe(call);
   auto outcome = co_await call.context.invoker.invoke(call.loop, invocation_of(call, "http", std::move(description)),
                                                       io::Deadline::after_us(call.loop, kMaxWaitUs));

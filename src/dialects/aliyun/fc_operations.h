@@ -38,6 +38,8 @@ io::Task<FcAnswer> fc_list_triggers(FcCall& call);
 
 // fc_invoke.cc
 io::Task<FcAnswer> fc_invoke(FcCall& call);
+// Whether an HTTP trigger lets the request in: asked before its body is read, so that strangers fill no memory.
+FcExpected<void> fc_admit_proxy(FcCall& call);
 io::Task<FcAnswer> fc_proxy(FcCall& call);  // HTTP triggers: call.rest is the path the function sees
 
 // fc_settings.cc
