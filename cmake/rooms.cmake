@@ -1,7 +1,8 @@
 # A room is a folder of src/. mayfly_room(NAME DEPS room... LIBS target...) builds its library from every source beside it
 # except x_test.cc, x_fuzz.cc and x_bench.cc, which become NAME_test, one fuzzer each, and NAME_bench.
 add_library(mayfly_options INTERFACE)
-target_include_directories(mayfly_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
+# Quoted includes only: on the ordinary path src/sys/file.h would stand before the system's <sys/file.h>.
+target_compile_options(mayfly_options INTERFACE "SHELL:-iquote ${PROJECT_SOURCE_DIR}/src")
 target_compile_options(mayfly_options INTERFACE -Wall -Wextra -Wpedantic -Werror -Wno-unused-parameter -Wno-gnu-zero-variadic-macro-arguments
   -Wno-missing-designated-field-initializers -fno-omit-frame-pointer)
 target_compile_definitions(mayfly_options INTERFACE MAYFLY_VERSION="${PROJECT_VERSION}")

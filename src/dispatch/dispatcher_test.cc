@@ -17,9 +17,10 @@ namespace {
 using Result = Expected<Outcome, InvokeError>;
 
 struct Recorder final : InvocationObserver {
+  void started(const Invocation& invocation, const std::string&) override { begun.push_back(invocation.request_id); }
   void finished(const Invocation& invocation, const Outcome&, int64_t) override { ids.push_back(invocation.request_id); }
   void printed(const Target&, const std::string& request_id, const std::string&, std::string text) override { lines.push_back(request_id + ":" + text); }
-  std::vector<std::string> ids, lines;
+  std::vector<std::string> begun, ids, lines;
 };
 
 std::string make_folder() {
@@ -91,6 +92,7 @@ TEST_F(DispatcherTest, AWarmInstanceIsReusedAndKeepsItsState) {
   EXPECT_EQ(second->code_checksum, "77");
   EXPECT_EQ(world_.starts, 1u);
   EXPECT_EQ(recorder_.ids, (std::vector<std::string>{"r1", "r2"}));
+  EXPECT_EQ(recorder_.begun, recorder_.ids);
 }
 
 TEST_F(DispatcherTest, ScalesOutUpToTheLimitAndServesInOrder) {

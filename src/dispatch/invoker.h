@@ -69,10 +69,11 @@ class Invoker {
   virtual io::Task<Expected<Outcome, InvokeError>> invoke(io::Loop& loop, Invocation invocation, io::Deadline deadline) = 0;
 };
 
-// Told of every finished invocation, on the function's home shard (records, logs, metrics live behind it).
+// Told of every invocation, on the function's home shard (records, logs, metrics live behind it).
 class InvocationObserver {
  public:
   virtual ~InvocationObserver() = default;
+  virtual void started(const Invocation& invocation, const std::string& instance_id) = 0;  // its handler is about to run
   virtual void finished(const Invocation& invocation, const Outcome& outcome, int64_t started_wall_us) = 0;
   // A piece of what a function printed, whole lines; request_id is empty outside an invocation (import, initializer).
   virtual void printed(const Target& target, const std::string& request_id, const std::string& instance_id, std::string text) = 0;

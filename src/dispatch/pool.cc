@@ -209,6 +209,7 @@ io::Task<Outcome> Pool::serve(Slot* slot, const Invocation& invocation, int64_t 
   runtime::Call call{.request_id = invocation.request_id, .payload = invocation.payload, .http = invocation.http, .retry_count = invocation.retry_count,
                      .credentials = context_.credentials.get(*runnable_),
                      .deadline = io::Deadline::after_us(context_.loop, runnable_->function.timeout_s * kMicrosPerSecond)};
+  context_.observer.started(invocation, slot->instance->id());
   Outcome outcome = finished_call(co_await call_safely(*slot->instance, std::move(call)), runnable_->function);
   outcome.log_tail = std::move(tails_[invocation.request_id]);
   tails_.erase(invocation.request_id);

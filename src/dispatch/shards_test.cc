@@ -19,6 +19,7 @@ namespace mayfly::dispatch {
 namespace {
 
 struct CountingObserver final : InvocationObserver {
+  void started(const Invocation&, const std::string&) override {}
   void finished(const Invocation&, const Outcome&, int64_t) override { ++calls; }
   void printed(const Target&, const std::string&, const std::string&, std::string) override {}
   std::atomic<int> calls = 0;

@@ -35,6 +35,10 @@ prom::ClientMetric labelled(const std::pair<std::string, std::string>& function)
 
 }  // namespace
 
+void Meter::started(const dispatch::Invocation& invocation, const std::string& instance_id) {
+  logs_.append(invocation.target.service, invocation.target.function, invocation.request_id, instance_id, "FC Invoke Start RequestId: " + invocation.request_id);
+}
+
 void Meter::finished(const dispatch::Invocation& invocation, const dispatch::Outcome& outcome, int64_t started_wall_us) {
   std::string error = error_of(outcome);
   const dispatch::Target& target = invocation.target;

@@ -41,6 +41,7 @@ class Meter final : public dispatch::InvocationObserver {
 
   Meter(LogStore& logs, const Clock& clock) : logs_(logs), clock_(clock) {}
 
+  void started(const dispatch::Invocation& invocation, const std::string& instance_id) override;
   void finished(const dispatch::Invocation& invocation, const dispatch::Outcome& outcome, int64_t started_wall_us) override;
   void printed(const dispatch::Target& target, const std::string& request_id, const std::string& instance_id, std::string text) override;
 

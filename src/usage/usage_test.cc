@@ -70,6 +70,8 @@ TEST(Meter, CountsPerFunctionAndWritesPrometheusText) {
   LogStore logs(folder.path, clock);
   Meter meter(logs, clock);
   dispatch::Invocation invocation{.request_id = "r1", .target = {"s", "f", ""}};
+  meter.started(invocation, "i");
+  EXPECT_EQ(logs.query({}).back().text, "FC Invoke Start RequestId: r1");
   meter.finished(invocation, {.kind = dispatch::Outcome::Kind::ok, .phases = {.run_us = 3'000}, .cold = true}, clock.wall_us());
   meter.finished(invocation, {.kind = dispatch::Outcome::Kind::handled_error, .body = R"({"errorMessage":"boom"})"}, clock.wall_us());
   EXPECT_EQ(meter.totals("s", "f").invocations, 2u);
