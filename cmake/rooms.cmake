@@ -23,6 +23,10 @@ target_link_libraries(mayfly_pch PUBLIC mayfly_options Boost::json fmt::fmt)
 target_compile_options(mayfly_pch PUBLIC "SHELL:-Xclang -fno-pch-timestamp")
 target_precompile_headers(mayfly_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.h)
 
+if(MAYFLY_FUZZ)
+  add_custom_target(fuzzers)  # every fuzz target, and nothing else of a fuzz build
+endif()
+
 function(mayfly_room name)
   cmake_parse_arguments(ROOM "" "" "DEPS;LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
@@ -65,6 +69,7 @@ function(mayfly_room name)
       add_executable(${fuzzer} ${source})
       target_link_options(${fuzzer} PRIVATE -fsanitize=fuzzer)
       target_link_libraries(${fuzzer} PRIVATE mayfly_${name})
+      add_dependencies(fuzzers ${fuzzer})
     endforeach()
   endif()
 endfunction()
