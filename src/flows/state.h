@@ -6,6 +6,7 @@
 // A plain value owned by whoever works the execution (engine's partition); machine.h is the only code that changes it.
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <unordered_map>
 
