@@ -2,6 +2,8 @@
 // A server in memory for tests of the command line: FC resources as JSON under their paths, flows, roles and policies, enough of each to
 // be created, read, changed and listed. It checks nothing; what it was sent can be looked at.
 
+#include <map>
+
 #include "base/encoding.h"
 #include "base/hash.h"
 #include "cli/client.h"
