@@ -120,6 +120,18 @@ io::Task<OssExpected<void>> authorize_source(OssCall& call, std::string bucket, 
   co_return co_await authorize(source, Need::read_object, "oss:GetObject");
 }
 
+io::Task<OssExpected<OssAddress>> authorize_copy(OssCall& call) {
+  OssAddress source = parse_copy_source(call.header("x-oss-copy-source"));
+  if (source.bucket.empty() || source.key.empty()) {
+    co_return invalid_argument("Copy Source must mention the source bucket and key: /sourcebucket/sourcekey.", "x-oss-copy-source",
+                               call.header("x-oss-copy-source"));
+  }
+  MAYFLY_CO_TRY_VOID(co_await authorize(call, Need::write_object, "oss:PutObject"));
+  MAYFLY_CO_TRY_VOID(co_await authorize_source(call, source.bucket, source.key));
+  MAYFLY_CO_TRY_VOID(co_await call.context.buckets.find(call.loop, source.bucket));
+  co_return source;
+}
+
 io::Task<OssExpected<void>> authorize_shown(OssCall& call, const objects::ObjectInfo& shown) {
   if (shown.symlink_target.empty()) co_return OssExpected<void>{};
   co_return co_await authorize_source(call, call.bucket, shown.symlink_target);

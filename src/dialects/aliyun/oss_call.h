@@ -2,6 +2,7 @@
 // One request on its way through the OSS dialect, and the helpers every operation uses. Lives in OssDialect::handle's frame, which
 // outlives the operation's task.
 
+#include "dialects/aliyun/oss_address.h"
 #include "dialects/aliyun/oss_dialect.h"
 #include "dialects/aliyun/oss_error.h"
 #include "dialects/aliyun/oss_xml.h"
@@ -38,7 +39,9 @@ enum class Need { owner, read_bucket, read_object, write_object };
 io::Task<OssExpected<void>> authorize(OssCall& call, Need need, std::string action);
 // The same for a role or root on something else than what the call names, such as the source of a copy.
 io::Task<OssExpected<void>> authorize_source(OssCall& call, std::string bucket, std::string key);
-// The same for what `shown` was read from: behind a symlink that is its target, which the caller must be allowed to read as well.
+// Whether the caller may write the call's key with what x-oss-copy-source names; and what that is. InvalidArgument, NoSuchBucket.
+io::Task<OssExpected<OssAddress>> authorize_copy(OssCall& call);
+// The same as authorize_source for what `shown` was read from: behind a symlink that is its target, which the caller must be allowed to read as well.
 io::Task<OssExpected<void>> authorize_shown(OssCall& call, const objects::ObjectInfo& shown);
 
 // The request's body as a whole, at most `limit` bytes; checks Content-MD5 when sent.

@@ -49,14 +49,7 @@ OssTask put_part(OssCall& call) {
 }
 
 OssTask copy_part(OssCall& call) {
-  OssAddress source = parse_copy_source(call.header("x-oss-copy-source"));
-  if (source.bucket.empty() || source.key.empty()) {
-    co_return invalid_argument("Copy Source must mention the source bucket and key: /sourcebucket/sourcekey.", "x-oss-copy-source",
-                               call.header("x-oss-copy-source"));
-  }
-  MAYFLY_CO_TRY_VOID(co_await authorize(call, Need::write_object, "oss:PutObject"));
-  MAYFLY_CO_TRY_VOID(co_await authorize_source(call, source.bucket, source.key));
-  MAYFLY_CO_TRY_VOID(co_await call.context.buckets.find(call.loop, source.bucket));
+  MAYFLY_CO_TRY(OssAddress source, co_await authorize_copy(call));
   objects::PartCopyRequest request{.source_bucket = source.bucket, .source_key = source.key, .range = call.header("x-oss-copy-source-range"),
                                    .conditions = conditions_of(call, "x-oss-copy-source-")};
   MAYFLY_CO_TRY(request.part, part_request(call));

@@ -54,14 +54,7 @@ OssTask append_object(OssCall& call) {
 }
 
 OssTask copy_object(OssCall& call) {
-  OssAddress source = parse_copy_source(call.header("x-oss-copy-source"));
-  if (source.bucket.empty() || source.key.empty()) {
-    co_return invalid_argument("Copy Source must mention the source bucket and key: /sourcebucket/sourcekey.", "x-oss-copy-source",
-                               call.header("x-oss-copy-source"));
-  }
-  MAYFLY_CO_TRY_VOID(co_await authorize(call, Need::write_object, "oss:PutObject"));
-  MAYFLY_CO_TRY_VOID(co_await authorize_source(call, source.bucket, source.key));
-  MAYFLY_CO_TRY_VOID(co_await call.context.buckets.find(call.loop, source.bucket));
+  MAYFLY_CO_TRY(OssAddress source, co_await authorize_copy(call));
   objects::CopyRequest request{.source_bucket = source.bucket, .source_key = source.key, .conditions = conditions_of(call, "x-oss-copy-source-"),
                                .overwrite = overwrite_of(call), .caller = call.caller()};
   MAYFLY_CO_TRY(request.info, info_from_headers(call));
