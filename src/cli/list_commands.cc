@@ -163,11 +163,11 @@ void print_description(const json::value& about) {
   if (std::string error = string_or(about, "last_error"); !error.empty())
     fmt::print("  last error   {} {}\n", string_or(about, "last_error_time"), error);
   if (const json::value* recent = find(about, "recent"); recent != nullptr && recent->is_array() && !recent->get_array().empty()) {
-    Table table({"time", "result", "queued ms", "start ms", "init ms", "run ms", "source", "request"});
+    Table table({"time", "result", "queued ms", "sandbox", "runtime", "import", "init", "run", "reply", "source", "request"});
     auto ms = [](const json::value& record, const char* key) { return fmt::format("{:.1f}", static_cast<double>(int_or(record, key)) / 1000); };
     for (const json::value& record : recent->get_array())
-      table.add({string_or(record, "time"), string_or(record, "result"), ms(record, "queuedUs"), ms(record, "startUs"), ms(record, "initUs"),
-                 ms(record, "runUs"), string_or(record, "source"), string_or(record, "requestId")});
+      table.add({string_or(record, "time"), string_or(record, "result"), ms(record, "queuedUs"), ms(record, "sandboxUs"),
+                 ms(record, "runtimeUs"), ms(record, "importUs"), ms(record, "initUs"), ms(record, "runUs"), ms(record, "replyUs"), string_or(record, "source"), string_or(record, "requestId")});
     fmt::print("  recent calls\n{}", table.text(4));
   }
 }

@@ -86,9 +86,9 @@ TEST_F(DispatcherTest, AWarmInstanceIsReusedAndKeepsItsState) {
   EXPECT_EQ(first->body, "1");
   EXPECT_EQ(second->body, "2");
   EXPECT_TRUE(first->cold);
-  EXPECT_EQ(first->phases.start_us, 50'000);
+  EXPECT_EQ(first->phases.start_us(), 50'000);
   EXPECT_FALSE(second->cold);
-  EXPECT_EQ(second->phases.start_us, 0);
+  EXPECT_EQ(second->phases.start_us(), 0);
   EXPECT_EQ(second->code_checksum, "77");
   EXPECT_EQ(world_.starts, 1u);
   EXPECT_EQ(recorder_.ids, (std::vector<std::string>{"r1", "r2"}));

@@ -32,8 +32,7 @@ class FakeInstance final : public runtime::Instance {
   ~FakeInstance() override { --world_.running; }
   const std::string& id() const override { return id_; }
   bool alive() const override { return !ended_.is_set(); }
-  int64_t start_us() const override { return world_.start_us; }
-  int64_t init_us() const override { return 0; }
+  runtime::StartPhases phases() const override { return {.sandbox_us = world_.start_us}; }
   void die() { ended_.set(); }
 
   io::Task<runtime::Reply> call(runtime::Call call) override {

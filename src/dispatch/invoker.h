@@ -12,6 +12,14 @@
 
 namespace mayfly::dispatch {
 
+}  // namespace mayfly::dispatch
+
+namespace mayfly::runtime {
+struct Streams;  // instance.h
+}
+
+namespace mayfly::dispatch {
+
 struct Target {
   std::string service, function;
   std::string qualifier;  // empty means LATEST
@@ -26,14 +34,22 @@ struct Invocation {
   // For HTTP functions: JSON of {method, path, requestURI, clientIP, host, queries, headers}; empty for events. The reply's `http` has
   // {status, headers}.
   std::string http;
+  // For callers that stream: the request's body, and where the reply begins (runtime/instance.h); used on the caller's loop. Shared because
+  // an Invocation is a value that records keep; read once. Null: the payload is whole, and the Outcome has the whole reply.
+  std::shared_ptr<runtime::Streams> streams{};
 };
 
 // Where the time of an invocation went, microseconds.
 struct Phases {
   int64_t queued_us = 0;   // waiting for an instance
-  int64_t start_us = 0;    // making one (0 on a warm start)
-  int64_t init_us = 0;     // import and initializer
+  int64_t sandbox_us = 0;  // making one (this and the next three are 0 on a warm start): runtime::StartPhases
+  int64_t runtime_us = 0;
+  int64_t import_us = 0;
+  int64_t init_us = 0;
   int64_t run_us = 0;      // the handler
+  int64_t reply_us = 0;    // a streamed reply, from its first byte to its last
+  int64_t start_us() const { return sandbox_us + runtime_us + import_us + init_us; }
+  int64_t total_us() const { return queued_us + start_us() + run_us + reply_us; }
 };
 
 struct Outcome {

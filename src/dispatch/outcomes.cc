@@ -38,6 +38,7 @@ Outcome finished_call(runtime::Reply reply, const functions::Function& function)
       outcome.kind = Outcome::Kind::handled_error;
       outcome.body = std::move(reply.body);
       break;
+    case Kind::not_started:
     case Kind::died:
       outcome.kind = Outcome::Kind::unhandled_error;
       outcome.body = error_body(fmt::format("Process exited unexpectedly{} before completing request {}", how_it_ended(reply.exit_status), measured(reply)),

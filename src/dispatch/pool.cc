@@ -183,7 +183,7 @@ io::Task<std::optional<Expected<Outcome, InvokeError>>> Pool::run(Invocation inv
   bool cut_short = false;
   if (grant.kind == Grant::Kind::outcome) {
     outcome = std::move(grant.outcome);
-    outcome.phases.start_us = waited_us;
+    outcome.phases.sandbox_us = waited_us;
     outcome.cold = true;
   } else {
     outcome = co_await serve(grant.slot, invocation, waited_us, cut_short);
@@ -216,10 +216,13 @@ io::Task<Outcome> Pool::serve(Slot* slot, const Invocation& invocation, int64_t 
   outcome.instance_id = slot->instance->id();
   if (cold) {
     outcome.cold = true;
-    outcome.phases.start_us = slot->instance->start_us();
-    outcome.phases.init_us = slot->instance->init_us();
+    auto started = slot->instance->phases();
+    outcome.phases.sandbox_us = started.sandbox_us;
+    outcome.phases.runtime_us = started.runtime_us;
+    outcome.phases.import_us = started.import_us;
+    outcome.phases.init_us = started.init_us;
   }
-  outcome.phases.queued_us = std::max<int64_t>(0, waited_us - outcome.phases.start_us - outcome.phases.init_us);
+  outcome.phases.queued_us = std::max<int64_t>(0, waited_us - outcome.phases.start_us());
   cut_short = slot->killed && outcome.kind == Outcome::Kind::unhandled_error;
   ++slot->calls;
   slot->memory_bytes = outcome.memory_bytes;

@@ -78,6 +78,7 @@ struct Runnable {
   std::string qualifier;   // as asked for: LATEST, a version or an alias
   std::string version;     // empty for LATEST
   std::string code_path;   // folder with the unpacked code; empty if none
+  std::string layers_path; // folder that is /opt inside: the function's layers merged in order; empty if none
   uint64_t revision = 0;   // changes whenever anything above changes: instances of an older one drain
   std::string key() const { return service.name + "/" + function.name + "@" + (version.empty() ? std::string(kLatest) : version); }
 };

@@ -21,7 +21,7 @@ constexpr const char* kGroupPrefix = "mayfly-";
 
 class PythonInstance final : public Instance {
  public:
-  PythonInstance(std::shared_ptr<Worker> worker, int64_t start_us, int64_t init_us) : worker_(std::move(worker)), start_us_(start_us), init_us_(init_us) {}
+  PythonInstance(std::shared_ptr<Worker> worker, StartPhases phases) : worker_(std::move(worker)), phases_(phases) {}
 
   ~PythonInstance() override { worker_->kill(); }  // stopped already, unless its owner gave up
 
@@ -29,12 +29,11 @@ class PythonInstance final : public Instance {
   bool alive() const override { return worker_->alive(); }
   io::Task<Reply> call(Call call) override { return worker_->call(std::move(call)); }
   io::Task<void> stop(io::Deadline deadline) override { return worker_->stop(deadline); }
-  int64_t start_us() const override { return start_us_; }
-  int64_t init_us() const override { return init_us_; }
+  StartPhases phases() const override { return phases_; }
 
  private:
   std::shared_ptr<Worker> worker_;  // shared with its readers, see worker.h
-  int64_t start_us_, init_us_;
+  StartPhases phases_;
 };
 
 }  // namespace
@@ -201,7 +200,7 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> Factory::fork_instance
   auto deadline = io::Deadline::after_us(shard_, function.initialization_timeout_s * kMicrosPerSecond + kImportAllowanceUs);
   auto started = co_await worker->initialize(std::move(start), deadline);
   if (!started) co_return fail(StartError::timed_out, fmt::format("Function initialization timed out after {} seconds", function.initialization_timeout_s));
-  if (started->ok) co_return std::make_unique<PythonInstance>(worker, forked_us - began_us, shard_.now_us() - forked_us);
+  if (started->ok) co_return std::make_unique<PythonInstance>(worker, StartPhases{.sandbox_us = forked_us - began_us, .import_us = shard_.now_us() - forked_us});
   co_await worker->stop(io::Deadline{shard_.now_us()});
   if (worker->out_of_memory()) {
     co_return fail(StartError::out_of_memory, fmt::format("Function instance exceeded its memory limit of {} MB while it was initialized", function.memory_mb));

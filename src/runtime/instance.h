@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/rng.h"
 #include "functions/model.h"
+#include "http/message.h"
 #include "io/shard.h"
 #include "sys/fd.h"
 #include "sys/file.h"
@@ -26,6 +27,19 @@ enum class StartError {
   out_of_memory,
 };
 
+// The beginning of a reply that arrives piece by piece. The call goes on until `body` (or `tunnel`) has ended or was dropped.
+struct Opening {
+  std::string http;                    // HTTP functions: JSON {status, headers: {name: [value, ...]}}; empty for events
+  std::unique_ptr<http::Body> body;    // null with a tunnel
+  std::unique_ptr<io::Stream> tunnel;  // after status 101: bytes both ways (WebSocket)
+};
+
+// What a caller that can stream brings along; used on the instance's shard.
+struct Streams {
+  std::unique_ptr<http::Body> body;                    // the request's body instead of Call::payload; null: payload has it all
+  std::move_only_function<void(Opening)> opened;       // called at most once; empty: the caller wants the reply whole
+};
+
 struct Call {
   std::string request_id;
   std::string payload;
@@ -33,16 +47,28 @@ struct Call {
   int retry_count = 0;
   auth::Credentials credentials;
   io::Deadline deadline;  // the function's timeout; when it passes the instance is killed
+  std::shared_ptr<Streams> streams{};  // shared with the Invocation it comes from; null: whole payload, whole reply
 };
 
 struct Reply {
-  enum class Kind { ok, handled_error, died, timed_out, out_of_memory };
+  enum class Kind {
+    ok, handled_error, died, timed_out, out_of_memory,
+    not_started,  // the instance ended before it took the call: nothing of it has run, and another instance may have it
+  };
   Kind kind = Kind::ok;
-  std::string body;
+  std::string body;  // empty once Streams::opened was called
   std::string http;  // HTTP functions: JSON {status, headers: {name: [value, ...]}}
   int64_t run_us = 0;
   int64_t memory_bytes = 0;  // peak of the instance
   int exit_status = 0;       // wait status when it died
+};
+
+// Where the time of a start went, microseconds.
+struct StartPhases {
+  int64_t sandbox_us = 0;  // namespaces, root file system, cgroup; or taking one from a pool
+  int64_t runtime_us = 0;  // the interpreter or program, until it was there to take its function
+  int64_t import_us = 0;   // loading the function's code
+  int64_t init_us = 0;     // its initializer
 };
 
 class Instance {
@@ -51,10 +77,10 @@ class Instance {
   virtual const std::string& id() const = 0;
   virtual bool alive() const = 0;
   virtual io::Task<Reply> call(Call call) = 0;
-  // Ends it: a polite end first, SIGKILL at the deadline; returns when the process and what it left (cgroup, mounts) are gone.
+  // Ends it: its pre-stop hook and a polite end first, SIGKILL at the deadline; returns when the process and what it left (cgroup, mounts)
+  // are gone.
   virtual io::Task<void> stop(io::Deadline deadline) = 0;
-  virtual int64_t start_us() const = 0;  // what making it took, without init
-  virtual int64_t init_us() const = 0;
+  virtual StartPhases phases() const = 0;
 };
 
 // Receives what the function prints: whole lines where possible, at most kMaxPrintedBytes per call (the rest is counted and dropped).

@@ -67,8 +67,8 @@ io::Task<void> measure(io::Shard& shard, InstanceFactory& factory, std::string f
       if (!instance) throw std::runtime_error(instance.error().message);
       co_await (*instance)->call({.request_id = "r", .deadline = io::Deadline::after_us(shard, kMicrosPerSecond)});
       took.push_back(shard.now_us() - began_us);
-      start.push_back((*instance)->start_us());
-      init.push_back((*instance)->init_us());
+      start.push_back((*instance)->phases().sandbox_us);
+      init.push_back((*instance)->phases().import_us);
       co_await (*instance)->stop(io::Deadline::after_us(shard, kMicrosPerSecond));
       co_await io::sleep_us(shard, kPauseUs);
     }

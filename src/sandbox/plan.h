@@ -34,6 +34,12 @@ struct Plan {
   std::map<std::string, std::string> files;   // written into the new root: /etc/hosts, ...
   std::vector<uint16_t> doors;                // TCP ports to listen on at 127.0.0.1 inside
   bool dns_door = false;                      // one more socket, last: UDP 127.0.0.1:53
+  // A zygote keeps its privileges over the sandbox's own namespaces, to shut its forks in. Everything else is confined before its exec:
+  // no capability, the system-call filter, a private /tmp and /dev/shm, descriptors 0 (/dev/null), 1 and 2 (Sandbox::output), and 3 if
+  // `frames` (a stream whose other end is Sandbox::frames).
+  bool confined = false;
+  bool frames = false;
+  uint64_t tmp_bytes = 512ull << 20;          // /tmp of a confined program (aliyun-fc.md 5.1)
   std::vector<std::string> command;           // program by absolute path and its arguments
   std::vector<std::string> environment;
   std::string folder;                         // working directory inside

@@ -45,7 +45,8 @@ json::array recent_of(const usage::FunctionTotals& totals) {
   for (const usage::Record& record : totals.recent) {
     recent.push_back({{"time", iso8601_ms(record.started_us)}, {"requestId", record.request_id}, {"source", record.source}, {"result", kind_name(record.kind)},
                       {"error", record.error}, {"cold", record.cold}, {"instance", record.instance_id}, {"memoryBytes", record.memory_bytes},
-                      {"queuedUs", record.phases.queued_us}, {"startUs", record.phases.start_us}, {"initUs", record.phases.init_us}, {"runUs", record.phases.run_us}});
+                      {"queuedUs", record.phases.queued_us}, {"sandboxUs", record.phases.sandbox_us}, {"runtimeUs", record.phases.runtime_us},
+                      {"importUs", record.phases.import_us}, {"initUs", record.phases.init_us}, {"runUs", record.phases.run_us}, {"replyUs", record.phases.reply_us}});
   }
   return recent;
 }

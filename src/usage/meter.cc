@@ -47,7 +47,7 @@ void Meter::finished(const dispatch::Invocation& invocation, const dispatch::Out
   logs_.append(target.service, target.function, invocation.request_id, outcome.instance_id, end);
 
   const dispatch::Phases& phases = outcome.phases;
-  double seconds = static_cast<double>(phases.queued_us + phases.start_us + phases.init_us + phases.run_us) / kMicrosPerSecond;
+  double seconds = static_cast<double>(phases.total_us()) / kMicrosPerSecond;
   size_t bucket = 0;
   while (bucket < FunctionTotals::kSecondsBounds.size() && seconds > FunctionTotals::kSecondsBounds[bucket]) ++bucket;
 

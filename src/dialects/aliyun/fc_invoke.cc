@@ -44,7 +44,7 @@ void add_outcome_headers(http::Headers& headers, const FcCall& call, const dispa
   constexpr size_t kFields = 12;  // with those that the callers add
   headers.reserve(headers.size() + kFields);
   const dispatch::Phases& phases = outcome.phases;
-  int64_t duration_us = phases.run_us + phases.init_us;
+  int64_t duration_us = phases.run_us + phases.import_us + phases.init_us;
   headers.set("X-Fc-Invocation-Duration", std::to_string((duration_us + kMicrosPerMilli - 1) / kMicrosPerMilli));
   int64_t hundredths = (outcome.memory_bytes * 100 + kBytesPerMb / 2) / kBytesPerMb;  // of a MB; printing a double costs as much as parsing the request
   headers.set("X-Fc-Max-Memory-Usage", fmt::format("{}.{:02}", hundredths / 100, hundredths % 100));
