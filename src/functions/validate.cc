@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "functions/lifecycle.h"
 
 namespace mayfly::functions {
 namespace {
@@ -86,6 +87,7 @@ Result<void> validate(const Function& function) {
   MAYFLY_TRY_VOID(in_range("initializationTimeout (seconds)", function.initialization_timeout_s, 1, kMaxInitializationTimeoutS));
   MAYFLY_TRY_VOID(in_range("memorySize (MB)", function.memory_mb, kMinMemoryMb, kMaxMemoryMb));
   MAYFLY_TRY_VOID(in_range("instanceConcurrency", function.instance_concurrency, 1, kMaxInstanceConcurrency));
+  MAYFLY_TRY_VOID(validate_lifecycle(function));
   return validate_environment(function.environment);
 }
 
