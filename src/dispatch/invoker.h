@@ -10,15 +10,13 @@
 #include "io/loop.h"
 #include "io/task.h"
 
-namespace mayfly::dispatch {
-
-}  // namespace mayfly::dispatch
-
 namespace mayfly::runtime {
 struct Streams;  // instance.h
 }
 
 namespace mayfly::dispatch {
+
+class CallWatch;  // call_watch.h
 
 struct Target {
   std::string service, function;
@@ -37,6 +35,8 @@ struct Invocation {
   // For callers that stream: the request's body, and where the reply begins (runtime/instance.h); used on the caller's loop. Shared because
   // an Invocation is a value that records keep; read once. Null: the payload is whole, and the Outcome has the whole reply.
   std::shared_ptr<runtime::Streams> streams{};
+  // For callers that may end the run (call_watch.h). Null: nobody will.
+  std::shared_ptr<CallWatch> watch{};
 };
 
 // Where the time of an invocation went, microseconds.
@@ -75,6 +75,7 @@ struct Outcome {
 enum class InvokeError {
   not_found, throttled, exhausted, unavailable, invalid,
   stopping,  // the server is ending, perhaps in the middle of the run: says nothing about the function; who keeps the call durably leaves it for the next start
+  cancelled,  // the caller's own CallWatch ended it, perhaps in the middle of the run
 };
 
 class Invoker {

@@ -47,6 +47,15 @@ io::Task<runtime::Reply> call_safely(runtime::Instance& instance, runtime::Call 
   }
 }
 
+Failure<InvokeError> cancelled_failure() { return {InvokeError::cancelled, "the invocation was stopped on request", {}}; }
+
+Failure<InvokeError> why_killed(const Pool::Slot& slot, const Invocation& invocation) {
+  if (invocation.watch && invocation.watch->cancelled()) return cancelled_failure();
+  if (slot.cancelled)
+    return {InvokeError::unavailable, "the instance was ended because another invocation on it was stopped on request", "it may have run in part; try again"};
+  return {InvokeError::stopping, "the server shut down while the function was running", "it may have run in part; try again once the server is back"};
+}
+
 }  // namespace
 
 struct Pool::Waiter {
@@ -91,7 +100,8 @@ bool Pool::grant_front(Grant grant) {
   return true;
 }
 
-io::Task<Pool::Grant> Pool::acquire(io::Deadline deadline) {
+io::Task<Pool::Grant> Pool::acquire(io::Deadline deadline, std::shared_ptr<CallWatch> watch) {
+  if (watch && watch->cancelled()) co_return Grant{.failure = cancelled_failure()};
   if (Slot* slot = waiting_.empty() ? find_free() : nullptr) {
     hand_over(slot);
     co_return Grant{.kind = Grant::Kind::slot, .slot = slot};
@@ -103,6 +113,12 @@ io::Task<Pool::Grant> Pool::acquire(io::Deadline deadline) {
   Waiter waiter(context_.loop);
   waiting_.push_back(&waiter);
   consider();
+  CallWatch::Guard guard(std::move(watch), context_.loop, [this, &waiter] {
+    if (waiter.grant) return;
+    std::erase(waiting_, &waiter);
+    waiter.grant = Grant{.failure = cancelled_failure()};
+    waiter.ready.set();
+  });
   co_await waiter.ready.wait(deadline);
   if (waiter.grant) co_return std::move(*waiter.grant);
   std::erase(waiting_, &waiter);
@@ -174,13 +190,13 @@ io::Task<std::optional<Expected<Outcome, InvokeError>>> Pool::run(Invocation inv
   Use use(users_);
   int64_t asked_us = context_.loop.now_us(), asked_wall_us = context_.loop.clock().wall_us();
   last_used_us_ = asked_us;
-  Grant grant = co_await acquire(deadline);
+  Grant grant = co_await acquire(deadline, invocation.watch);
   last_used_us_ = context_.loop.now_us();
   if (grant.kind == Grant::Kind::moved) co_return std::nullopt;
   if (grant.kind == Grant::Kind::refused) co_return std::unexpected(std::move(grant.failure));
   int64_t waited_us = last_used_us_ - asked_us;
   Outcome outcome;
-  bool cut_short = false;
+  std::optional<Failure<InvokeError>> cut_short;
   if (grant.kind == Grant::Kind::outcome) {
     outcome = std::move(grant.outcome);
     outcome.phases.sandbox_us = waited_us;
@@ -192,17 +208,17 @@ io::Task<std::optional<Expected<Outcome, InvokeError>>> Pool::run(Invocation inv
   outcome.code_checksum = runnable_->function.code.checksum;
   ++counters_.invocations;
   if (outcome.cold) ++counters_.cold_starts;
-  if (outcome.kind != Outcome::Kind::ok) {
+  if (outcome.kind != Outcome::Kind::ok && !cut_short) {
     ++counters_.errors;
     counters_.last_error = outcome.body.substr(0, kLogTailBytes);
   }
   context_.observer.finished(invocation, outcome, asked_wall_us);
-  if (cut_short) co_return fail(InvokeError::stopping, "the server shut down while the function was running", "it may have run in part; try again once the server is back");
+  if (cut_short) co_return std::unexpected(std::move(*cut_short));
   co_return outcome;
 }
 
-// `cut_short`: the shutdown ended the instance before it answered.
-io::Task<Outcome> Pool::serve(Slot* slot, const Invocation& invocation, int64_t waited_us, bool& cut_short) {
+// `cut_short`: the platform ended the instance before it answered, and why.
+io::Task<Outcome> Pool::serve(Slot* slot, const Invocation& invocation, int64_t waited_us, std::optional<Failure<InvokeError>>& cut_short) {
   bool cold = std::exchange(slot->fresh, false);
   if (cold) tails_[invocation.request_id] = *std::exchange(slot->start_log, nullptr);
   else tails_[invocation.request_id].clear();
@@ -210,6 +226,11 @@ io::Task<Outcome> Pool::serve(Slot* slot, const Invocation& invocation, int64_t 
                      .credentials = context_.credentials.get(*runnable_),
                      .deadline = io::Deadline::after_us(context_.loop, runnable_->function.timeout_s * kMicrosPerSecond)};
   context_.observer.started(invocation, slot->instance->id());
+  if (invocation.watch) invocation.watch->started(slot->instance->id());
+  CallWatch::Guard guard(invocation.watch, context_.loop, [this, slot] {
+    slot->cancelled = true;
+    kill_slot(slot);
+  });
   Outcome outcome = finished_call(co_await call_safely(*slot->instance, std::move(call)), runnable_->function);
   outcome.log_tail = std::move(tails_[invocation.request_id]);
   tails_.erase(invocation.request_id);
@@ -223,7 +244,8 @@ io::Task<Outcome> Pool::serve(Slot* slot, const Invocation& invocation, int64_t 
     outcome.phases.init_us = started.init_us;
   }
   outcome.phases.queued_us = std::max<int64_t>(0, waited_us - outcome.phases.start_us());
-  cut_short = slot->killed && outcome.kind == Outcome::Kind::unhandled_error;
+  if (slot->killed && outcome.kind == Outcome::Kind::unhandled_error) cut_short = why_killed(*slot, invocation);
+  if (cut_short) outcome.body = to_text(json::object{{"errorMessage", cut_short->message}, {"errorType", "InvocationEnded"}});
   ++slot->calls;
   slot->memory_bytes = outcome.memory_bytes;
   --slot->busy;
@@ -291,10 +313,13 @@ void Pool::drain() {
 
 void Pool::kill_busy() {
   for (const auto& slot : slots_)
-    if (slot->busy > 0 && !std::exchange(slot->killed, true)) {
-      slot->retired = true;
-      context_.tasks.spawn(kill(slot->instance));
-    }
+    if (slot->busy > 0) kill_slot(slot.get());
+}
+
+void Pool::kill_slot(Slot* slot) {
+  if (std::exchange(slot->killed, true)) return;
+  slot->retired = true;
+  context_.tasks.spawn(kill(slot->instance));
 }
 
 void Pool::refuse_waiting(const Failure<InvokeError>& failure) {

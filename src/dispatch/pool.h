@@ -16,6 +16,7 @@
 #include <string>
 
 #include "dispatch/budget.h"
+#include "dispatch/call_watch.h"
 #include "dispatch/credentials.h"
 #include "dispatch/dispatcher.h"
 #include "io/group.h"
@@ -58,6 +59,7 @@ class Pool {
     bool fresh = true;     // nobody was served yet: the next call pays for the start
     bool retired = false;  // ends as soon as nobody is on it
     bool killed = false;   // kill() ends it
+    bool cancelled = false;  // and one of its own calls asked for that (call_watch.h), not the shutdown
     std::shared_ptr<std::string> start_log;  // what it printed before its first call
     io::Loop::TimerId idle_timer = 0;
   };
@@ -94,11 +96,12 @@ class Pool {
  private:
   struct Waiter;
 
-  io::Task<Grant> acquire(io::Deadline deadline);
+  io::Task<Grant> acquire(io::Deadline deadline, std::shared_ptr<CallWatch> watch);
   io::Task<void> start_one();
   io::Task<void> stop_instance(std::shared_ptr<runtime::Instance> instance);
   io::Task<void> kill(std::shared_ptr<runtime::Instance> instance);
-  io::Task<Outcome> serve(Slot* slot, const Invocation& invocation, int64_t waited_us, bool& cut_short);
+  void kill_slot(Slot* slot);  // its calls end soon; once
+  io::Task<Outcome> serve(Slot* slot, const Invocation& invocation, int64_t waited_us, std::optional<Failure<InvokeError>>& cut_short);
   Grant start_failure(const Failure<runtime::StartError>& failure, const std::string& log) const;
   Slot* find_free();
   size_t instance_limit() const;

@@ -39,7 +39,8 @@ std::string error_name(dispatch::InvokeError error) {
     case dispatch::InvokeError::not_found: return "FC.FunctionNotFound";
     case dispatch::InvokeError::throttled: return "FC.ResourceThrottled";
     case dispatch::InvokeError::exhausted: return "FC.ResourceExhausted";
-    case dispatch::InvokeError::unavailable: return "FC.InternalServerError";
+    case dispatch::InvokeError::unavailable:
+    case dispatch::InvokeError::cancelled: return "FC.InternalServerError";
     case dispatch::InvokeError::invalid: return "FC.InvalidArgument";
     case dispatch::InvokeError::stopping: break;  // never recorded, see run()
   }

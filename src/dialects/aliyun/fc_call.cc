@@ -60,6 +60,7 @@ FcError fc_error(const FcCall& call, const Failure<dispatch::InvokeError>& failu
     case InvokeError::throttled: return {429, "ResourceThrottled", message};
     case InvokeError::exhausted: return {503, "ResourceExhausted", message};
     case InvokeError::unavailable:
+    case InvokeError::cancelled:
     case InvokeError::stopping: return {503, "ResourceExhausted", message};
     case InvokeError::invalid: return {400, "InvalidArgument", message};
   }
