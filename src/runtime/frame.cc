@@ -10,7 +10,7 @@ static_assert(std::endian::native == std::endian::little, "headers are sent as t
 constexpr size_t kReadAhead = 16 << 10;  // usual replies arrive in one read
 
 bool acceptable(const FrameHeader& header) {
-  return header.meta_size <= kMaxMetaBytes && header.payload_size <= kMaxPayloadBytes && header.kind >= FrameKind::start && header.kind <= FrameKind::failed &&
+  return header.meta_size <= kMaxMetaBytes && header.payload_size <= kMaxPayloadBytes && header.kind >= FrameKind::start && header.kind <= FrameKind::hook &&
          header.status <= FrameStatus::handled_error;
 }
 

@@ -1,15 +1,20 @@
 #pragma once
 // Frames: the language of the stream between the server and a worker (DESIGN 2). Each is a fixed header, then `meta_size` bytes of meta,
-// then `payload_size` bytes of payload. Numbers are little-endian. The server sends start once, then calls; the worker answers ready or
-// failed once, then one reply per call, in any order. The Python half is runtimes/python/frames.py.
+// then `payload_size` bytes of payload. Numbers are little-endian. The server sends start once, then calls, at most as many unanswered as
+// the function's concurrency; the worker answers ready or failed once, then one reply per call, in any order. Other halves of this file:
+// runtimes/python/frames.py and its kin in the other languages of runtimes/, sdk/.
 //
 //   kind    direction   meta                                            payload
-//   start   to worker   -                                               JSON {instance_id, memory_bytes, credentials: [id, secret, token]}
-//   ready   to server   -                                               -                                      duration: import and initializer
+//   start   to worker   -                                               JSON: framed.h for generic programs, python.h for a zygote's fork
+//   ready   to server   JSON {import_us, init_us}, or empty             -                                      duration: import and initializer
 //   call    to worker   request id \1 id \0 secret \0 token \1 http     the event, or the body of an HTTP request
 //   reply   to server   HTTP functions: JSON {status, headers}          the result, or {errorMessage, ...}     duration: the handler
 //   failed  to server   -                                               {errorMessage, errorType, stackTrace} of import or initializer
+//   head    to server   HTTP functions: JSON {status, headers}          -                                      the reply begins to stream
+//   chunk   to server   -                                               the next piece of a streamed reply
+//   hook    to worker   "preStop" or "preFreeze"                        -                                      answered by a reply
 //
+// A streamed reply is head, chunks, and an empty reply that ends it; a reply with an error instead says that it broke off.
 // `http` is dispatch::Invocation::http and empty for events: JSON escapes control characters, so no field can hold a separator.
 
 #include <cstdint>
@@ -22,7 +27,7 @@
 
 namespace mayfly::runtime {
 
-enum class FrameKind : uint8_t { start = 1, ready = 2, call = 3, reply = 4, failed = 5 };
+enum class FrameKind : uint8_t { start = 1, ready = 2, call = 3, reply = 4, failed = 5, head = 6, chunk = 7, hook = 8 };
 enum class FrameStatus : uint8_t { ok = 0, handled_error = 1 };
 
 struct FrameHeader {

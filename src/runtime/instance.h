@@ -102,7 +102,7 @@ class InstanceFactory {
   // Starts the zygote of a revision ahead of need; and drops the one of a revision that is gone.
   // A zygote made ahead knows account and region from RuntimeOptions.
   virtual io::Task<void> prepare(std::shared_ptr<const functions::Runnable> runnable) = 0;
-  virtual io::Task<void> forget(const std::string& key, uint64_t revision) = 0;
+  virtual io::Task<void> forget(std::string key, uint64_t revision) = 0;
   virtual io::Task<void> stop() = 0;  // every zygote; instances are stopped by their owners before
 };
 

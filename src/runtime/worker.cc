@@ -1,29 +1,9 @@
 #include "runtime/worker.h"
 
-#include <signal.h>
-#include <sys/wait.h>
-
-#include <cerrno>
-
 #include "base/json.h"
-#include "sys/fault.h"
 
 namespace mayfly::runtime {
 namespace {
-
-constexpr int64_t kExitKnownUs = 5 * kMicrosPerSecond;   // from the stream's end to the zygote's word about the exit
-constexpr int64_t kPeakMaxAgeUs = 20 * kMicrosPerMilli;  // reading it costs as much as a tenth of a call
-constexpr int kReadsPerWake = 16;                        // a flood of output must not starve the shard: 1 MiB, then the others' turn
-// Without a sandbox, processes that the function left behind keep its output open after its end: so often is looked whether that has come.
-constexpr int64_t kOutputLookUs = 2 * kMicrosPerSecond;
-constexpr int64_t kGroupRetryUs = kMicrosPerMilli;
-constexpr int kGroupRetries = 1000;
-
-std::string error_json(std::string_view message, std::string_view type = {}) {
-  json::object body{{"errorMessage", message}};
-  if (!type.empty()) body["errorType"] = type;
-  return to_text(body);
-}
 
 std::string call_meta(const Call& call) {
   const auto& keys = call.credentials;
@@ -38,8 +18,9 @@ std::string call_meta(const Call& call) {
 
 }  // namespace
 
-Worker::Worker(io::Shard& shard, Parts parts) : shard_(shard), parts_(std::move(parts)), started_(shard), gone_(shard) {
-  stream_ = shard.adopt_stream(std::move(parts_.process.frames), parts_.instance_id);
+Worker::Worker(io::Shard& shard, std::shared_ptr<Process> process, sys::Fd frames) : shard_(shard), process_(std::move(process)), started_(shard) {
+  stream_ = shard.adopt_stream(std::move(frames), process_->id());
+  process_->at_end([this] { break_off(); });
 }
 
 io::Task<bool> Worker::send(std::string frame, io::Deadline deadline) {
@@ -59,8 +40,8 @@ io::Task<std::optional<Worker::Started>> Worker::initialize(std::string start, i
   co_await send(encode_frame({.kind = FrameKind::start}, "", start), deadline);
   auto started = co_await started_.wait(deadline);
   if (!started) {
-    kill();
-    co_await gone_.wait();
+    process_->kill();
+    co_await process_->gone();
   }
   co_return started;
 }
@@ -69,10 +50,17 @@ io::Task<Reply> Worker::call(Call call) {
   Running running(shard_);
   running.request_id = call.request_id;
   running.began_us = shard_.now_us();
-  if (!alive_) co_return death_of(running);
+  running.streams = call.streams;
+  if (!process_->alive() || stopping_) co_return Reply{.kind = Reply::Kind::not_started};
+  if (call.streams && call.streams->body) {
+    auto whole = co_await std::exchange(call.streams->body, nullptr)->read_all(kMaxPayloadBytes);
+    if (!whole) co_return Reply{.kind = Reply::Kind::handled_error, .body = error_json("the request's body is larger than a function of this runtime takes, or broke off", "InvalidArgument")};
+    call.payload = std::move(*whole);
+    if (!process_->alive()) co_return Reply{.kind = Reply::Kind::not_started};
+  }
   uint32_t number = next_call_++;
   running_[number] = &running;
-  request_id_ = call.request_id;
+  process_->begin_call(call.request_id);
   std::string meta = call_meta(call);
   FrameHeader header{.kind = FrameKind::call, .retries = static_cast<uint16_t>(std::clamp(call.retry_count, 0, UINT16_MAX)), .call = number};
   // A failed write is a dead or a late worker; the wait below says which.
@@ -80,147 +68,127 @@ io::Task<Reply> Worker::call(Call call) {
   auto reply = co_await running.reply.wait(call.deadline);
   running_.erase(number);
   if (!reply) {
-    kill();
-    co_await gone_.wait();
-    reply = Reply{.kind = Reply::Kind::timed_out, .run_us = shard_.now_us() - running.began_us, .exit_status = exit_status_};
-    reply->body = error_json(fmt::format("Function timed out after {} seconds (the function's timeout; raise it if the work takes longer)", parts_.timeout_s), "FunctionTimedOut");
+    process_->kill();
+    co_await process_->gone();
+    reply = process_->timed_out(running.began_us);
+    if (running.pipe) running.pipe->fail(http::BodyError::timed_out);
   }
-  reply->memory_bytes = memory_bytes();
+  reply->memory_bytes = process_->memory_bytes();
   co_return std::move(*reply);
 }
 
-Reply Worker::death_of(const Running& running) {
-  Reply reply{.kind = Reply::Kind::died, .run_us = shard_.now_us() - running.began_us, .memory_bytes = memory_bytes(), .exit_status = exit_status_};
-  if (out_of_memory()) {
-    reply.kind = Reply::Kind::out_of_memory;
-    reply.body = error_json(fmt::format("Function instance exceeded its memory limit of {} MB and was ended", parts_.memory_mb), "FunctionOOMError");
-  } else {
-    reply.body = error_json(fmt::format("Process exited unexpectedly before completing request (duration: {}ms, maxMemoryUsage: {}MB)", reply.run_us / kMicrosPerMilli,
-                                        reply.memory_bytes >> 20));
-  }
-  return reply;
+io::Task<void> Worker::hook(std::string name, io::Deadline deadline) {
+  if (!process_->alive()) co_return;
+  Running running(shard_);
+  running.began_us = shard_.now_us();
+  uint32_t number = next_call_++;
+  running_[number] = &running;
+  co_await send(encode_frame({.kind = FrameKind::hook, .call = number}, name, ""), deadline);
+  (void)co_await running.reply.wait(deadline);
+  running_.erase(number);
 }
 
-int64_t Worker::memory_bytes() {
-  if (alive_ && shard_.now_us() - peak_read_us_ > kPeakMaxAgeUs) {
-    peak_bytes_ = static_cast<int64_t>(parts_.cgroup ? parts_.cgroup->peak_bytes() : sys::peak_memory_bytes(parts_.process.pidfd));
-    peak_read_us_ = shard_.now_us();
+bool Worker::take(Frame frame) {
+  switch (frame.header.kind) {
+    case FrameKind::reply: return take_reply(std::move(frame));
+    case FrameKind::head: return take_head(std::move(frame));
+    case FrameKind::chunk: return take_chunk(std::move(frame));
+    default: return take_started(std::move(frame));
   }
-  return peak_bytes_;
 }
 
 // One ready or failed, then one reply per call: a worker that says more could keep the shard busy for ever.
-bool Worker::take(Frame frame) {
-  if (frame.header.kind == FrameKind::reply) return take_reply(std::move(frame));
-  if (started_.is_set()) return false;
-  take_output();
-  end_of_call("");
-  if (frame.header.kind == FrameKind::ready) {
-    started_.set({.ok = true, .init_us = static_cast<int64_t>(frame.header.duration_us)});
+bool Worker::take_started(Frame frame) {
+  if (started_.is_set() || (frame.header.kind != FrameKind::ready && frame.header.kind != FrameKind::failed)) return false;
+  process_->end_call("");
+  if (frame.header.kind == FrameKind::failed) {
+    started_.set({.failure = std::move(frame.payload)});
     return true;
   }
-  if (frame.header.kind == FrameKind::failed) started_.set({.failure = std::move(frame.payload)});
-  return frame.header.kind == FrameKind::failed;
+  auto took_us = static_cast<int64_t>(frame.header.duration_us);
+  auto split = parse_json(frame.meta);
+  int64_t init_us = split ? std::clamp<int64_t>(int_or(*split, "init_us", 0), 0, took_us) : 0;
+  started_.set({.ok = true, .import_us = took_us - init_us, .init_us = init_us});
+  return true;
 }
 
 bool Worker::take_reply(Frame frame) {
   auto found = running_.find(frame.header.call);
   if (found == running_.end()) return false;
   Running& running = *found->second;
-  take_output();  // what it printed before it answered
-  end_of_call(running.request_id);
+  process_->end_call(running.request_id);
   int64_t elapsed_us = shard_.now_us() - running.began_us;
-  Reply reply{.body = std::move(frame.payload), .http = std::move(frame.meta)};
-  if (frame.header.status == FrameStatus::handled_error) reply.kind = Reply::Kind::handled_error;
+  Reply reply;
+  bool failed = frame.header.status == FrameStatus::handled_error;
+  if (failed) reply.kind = Reply::Kind::handled_error;
+  if (running.pipe) failed ? running.pipe->fail(http::BodyError::disconnected) : running.pipe->end();
+  bool collected = running.streaming && !running.pipe && !failed;  // streamed to a caller who wants it whole
+  reply.body = collected ? std::move(running.pieces) : std::move(frame.payload);
+  reply.http = collected ? std::move(running.http) : std::move(frame.meta);
   reply.run_us = std::clamp<int64_t>(static_cast<int64_t>(frame.header.duration_us), 0, elapsed_us);  // the worker's word, within what we saw
   running.reply.set(std::move(reply));
   running_.erase(found);
   return true;
 }
 
+bool Worker::take_head(Frame frame) {
+  auto found = running_.find(frame.header.call);
+  if (found == running_.end() || found->second->streaming) return false;
+  Running& running = *found->second;
+  running.streaming = true;
+  if (running.streams && running.streams->opened) {
+    running.pipe = http::BodyPipe::make(shard_);
+    std::exchange(running.streams->opened, nullptr)({.http = std::move(frame.meta), .body = running.pipe->reader(), .tunnel = nullptr});
+  } else {
+    running.http = std::move(frame.meta);
+  }
+  return true;
+}
+
+bool Worker::take_chunk(Frame frame) {
+  auto found = running_.find(frame.header.call);
+  if (found == running_.end() || !found->second->streaming) return false;
+  Running& running = *found->second;
+  if (running.pipe) {
+    running.pipe->push(std::move(frame.payload));
+    full_ = running.pipe;
+    return true;
+  }
+  running.pieces += frame.payload;
+  return running.pieces.size() <= kMaxPayloadBytes;
+}
+
 io::Task<void> Worker::read_frames(std::shared_ptr<Worker> self) {
   while (true) {
     auto frame = co_await self->reader_.next(*self->stream_);
     if (!frame || !self->take(std::move(*frame))) break;
+    // A client that reads slowly holds up this worker's frames, not the server's memory.
+    if (auto full = std::exchange(self->full_, nullptr)) (void)co_await full->room();
   }
-  co_await self->ended();
+  self->process_->kill();  // a stream may end before its process
+  co_await self->process_->gone();
+  self->ended();
 }
 
-// Its stream has ended: learn how, and answer for it.
-io::Task<void> Worker::ended() {
-  kill();  // a stream may end before its process
-  auto status = co_await parts_.zygote->exit_of(parts_.process.token, io::Deadline::after_us(shard_, kExitKnownUs));
-  exit_status_ = status.value_or(SIGKILL);
-  take_output();
-  if (parts_.cgroup) {
-    memory_kills_ = parts_.cgroup->memory_kills();
-    peak_bytes_ = static_cast<int64_t>(parts_.cgroup->peak_bytes());
-    for (int tries = 0; tries < kGroupRetries && !parts_.cgroup->remove(); ++tries) co_await io::sleep_us(shard_, kGroupRetryUs);
-  }
-  alive_ = false;
+// Wakes the reader of frames, should it wait for a client.
+void Worker::break_off() {
+  for (auto& [number, running] : running_)
+    if (running->pipe) running->pipe->fail(http::BodyError::disconnected);
+}
+
+void Worker::ended() {
   started_.set({});
-  for (auto& [number, running] : std::exchange(running_, {})) {
-    end_of_call(running->request_id);
-    running->reply.set(death_of(*running));
-  }
-  // Whoever was told of its lines may be gone when this instance is: nothing more is told.
-  output_ended_ = true;
-  parts_.printed = nullptr;
+  for (auto& [number, running] : std::exchange(running_, {})) running->reply.set(process_->death(running->began_us));
   stream_->close();
-  gone_.set();
 }
-
-void Worker::kill() { sys::kill(parts_.process.pidfd, SIGKILL); }
 
 io::Task<void> Worker::stop(io::Deadline deadline) {
-  if (!stopping_ && alive_) {
+  if (!stopping_ && process_->alive()) {
     stopping_ = true;
     stream_->shutdown_write();  // the polite end: it reads no further call
-    if (co_await gone_.wait(deadline) == io::Wait::timed_out) kill();
+    if (co_await process_->gone(deadline) == io::Wait::timed_out) process_->kill();
   }
-  co_await gone_.wait();
-}
-
-io::Task<void> Worker::read_output(std::shared_ptr<Worker> self) {
-  while (!self->output_ended_) {
-    self->take_output();
-    auto readable = co_await self->shard_.wait_readable(self->parts_.process.output.get(), io::Deadline::after_us(self->shard_, kOutputLookUs));
-    if (!readable && readable.error() != io::StreamError::timed_out) break;
-  }
-}
-
-// Reads what has been printed. The descriptor stays open, for read_output may be waiting on it.
-void Worker::take_output() {
-  char buffer[65536];
-  for (int reads = 0; reads < kReadsPerWake && !output_ended_; ++reads) {
-    ssize_t got = ::read(parts_.process.output.get(), buffer, sizeof buffer);
-    if (got > 0) print({buffer, static_cast<size_t>(got)});
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return;
-    if (got == 0) output_ended_ = true;
-    if (static_cast<size_t>(got) < sizeof buffer) return;
-  }
-}
-
-void Worker::print(std::string_view text) {
-  size_t room = kMaxPrintedBytes - std::min(kMaxPrintedBytes, printed_bytes_);
-  size_t kept = std::min(room, text.size());
-  printed_bytes_ += kept;
-  dropped_bytes_ += text.size() - kept;
-  partial_line_.append(text.substr(0, kept));
-  size_t last = partial_line_.rfind('\n');
-  if (last == std::string::npos || !parts_.printed) return;
-  std::string rest = partial_line_.substr(last + 1);
-  partial_line_.resize(last + 1);
-  parts_.printed(parts_.instance_id, request_id_, std::exchange(partial_line_, std::move(rest)));
-}
-
-void Worker::end_of_call(const std::string& request_id) {
-  if (dropped_bytes_ > 0) partial_line_ += fmt::format("\n{} more bytes were printed and dropped: a call may print {} KiB\n", dropped_bytes_, kMaxPrintedBytes >> 10);
-  if (!partial_line_.empty() && parts_.printed) parts_.printed(parts_.instance_id, request_id, std::exchange(partial_line_, {}));
-  partial_line_.clear();
-  printed_bytes_ = dropped_bytes_ = 0;
-  if (running_.size() <= 1) request_id_.clear();
+  co_await process_->gone();
 }
 
 }  // namespace mayfly::runtime

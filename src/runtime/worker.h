@@ -1,47 +1,36 @@
 #pragma once
-// Worker: the server's view of one process forked from a zygote: its frame stream, what it prints, its memory group, and its end.
-// Shared, on one shard, by the Instance that owns it and by its two reader tasks, which outlast the Instance until the process is gone.
+// Worker: a process that speaks frames (frame.h): the calls it runs, the replies it streams, its hooks. Shared, on one shard, by the
+// Instance that owns it and by its reader task, which outlasts the Instance until the process is gone.
 
 #include <map>
 #include <memory>
 #include <string>
 
-#include "io/group.h"
+#include "http/body_pipe.h"
 #include "runtime/frame.h"
-#include "runtime/zygote.h"
+#include "runtime/process.h"
 
 namespace mayfly::runtime {
 
 class Worker {
  public:
-  struct Parts {
-    std::string instance_id;
-    std::shared_ptr<Zygote> zygote;  // the sandbox it lives in
-    Forked process;
-    std::optional<sys::Cgroup> cgroup;
-    Printed printed;
-    int64_t timeout_s = 0, memory_mb = 0;  // for the sentences of errors
-  };
-  Worker(io::Shard& shard, Parts parts);
+  Worker(io::Shard& shard, std::shared_ptr<Process> process, sys::Fd frames);
 
   struct Started {
     bool ok = false;
     std::string failure;  // {errorMessage, ...} when import or initializer failed; empty when the process ended
-    int64_t init_us = 0;
+    int64_t import_us = 0, init_us = 0;
   };
   // Sends the start frame and waits for ready or failed. Kills it at the deadline: nullopt.
   io::Task<std::optional<Started>> initialize(std::string start, io::Deadline deadline);
   io::Task<Reply> call(Call call);
+  // Runs a lifecycle hook of the function, "preStop" or "preFreeze"; whatever comes of it, it is over at the deadline.
+  io::Task<void> hook(std::string name, io::Deadline deadline);
   io::Task<void> stop(io::Deadline deadline);
-  void kill();  // does not wait; its readers then learn of its end
 
-  bool alive() const { return alive_; }
-  const std::string& id() const { return parts_.instance_id; }
-  bool out_of_memory() const { return memory_kills_ > 0; }
+  Process& process() { return *process_; }
 
-  // The two readers; the owner's group runs them once each.
-  static io::Task<void> read_frames(std::shared_ptr<Worker> self);
-  static io::Task<void> read_output(std::shared_ptr<Worker> self);
+  static io::Task<void> read_frames(std::shared_ptr<Worker> self);  // the owner's group runs it once
 
  private:
   struct Running {
@@ -49,34 +38,31 @@ class Worker {
     io::OneShot<Reply> reply;
     std::string request_id;
     int64_t began_us = 0;
+    std::shared_ptr<Streams> streams;
+    std::shared_ptr<http::BodyPipe> pipe;  // the reader's half went out with Streams::opened
+    bool streaming = false;                // a head has come
+    std::string pieces, http;              // of a streamed reply that the caller wants whole
   };
 
   io::Task<bool> send(std::string frame, io::Deadline deadline);
   bool take(Frame frame);  // false for a frame that has no business here
+  bool take_started(Frame frame);
   bool take_reply(Frame frame);
-  void take_output();
-  void print(std::string_view text);
-  void end_of_call(const std::string& request_id);
-  io::Task<void> ended();
-  Reply death_of(const Running& running);
-  int64_t memory_bytes();
+  bool take_head(Frame frame);
+  bool take_chunk(Frame frame);
+  void break_off();
+  void ended();
 
   io::Shard& shard_;
-  Parts parts_;
+  std::shared_ptr<Process> process_;
   std::unique_ptr<io::Stream> stream_;
   FrameReader reader_;
-  bool alive_ = true, stopping_ = false, writing_ = false, output_ended_ = false;
+  bool stopping_ = false, writing_ = false;
   std::string outbox_;
   uint32_t next_call_ = 1;
   std::map<uint32_t, Running*> running_;
+  std::shared_ptr<http::BodyPipe> full_;  // whose reader is to be waited for before more frames are read
   io::OneShot<Started> started_;
-  io::Signal gone_;
-  int exit_status_ = 0;
-  uint64_t memory_kills_ = 0;
-  int64_t peak_bytes_ = 0, peak_read_us_ = 0;
-  std::string request_id_;    // of the call that prints now
-  std::string partial_line_;
-  size_t printed_bytes_ = 0, dropped_bytes_ = 0;
 };
 
 }  // namespace mayfly::runtime

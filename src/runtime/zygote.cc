@@ -20,7 +20,7 @@ uint32_t number_at(const std::string& bytes, size_t at) {
 }  // namespace
 
 io::Task<Expected<void, StartError>> Zygote::configure(std::string configuration, io::Deadline deadline) {
-  if (!sys::send_message(sandbox_->control(), configuration)) co_return fail(StartError::sandbox, "the interpreter ended before it was configured");
+  if (!sys::send_message(sandbox().control(), configuration)) co_return fail(StartError::sandbox, "the interpreter ended before it was configured");
   auto waited = co_await ready_.wait(deadline);
   if (waited == io::Wait::timed_out) co_return fail(StartError::timed_out, "the interpreter was not ready in time");
   if (!alive_) co_return fail(StartError::sandbox, "the interpreter ended while it started", "its own words are on the server's standard error");
@@ -33,7 +33,7 @@ uint32_t Zygote::ask_fork(std::vector<sys::Fd> entries) {
   request.append(reinterpret_cast<const char*>(&token), sizeof token);
   std::vector<int> fds;
   for (const auto& entry : entries) fds.push_back(entry.get());
-  bool sent = alive_ && sys::send_message(sandbox_->control(), request, fds);
+  bool sent = alive_ && sys::send_message(sandbox().control(), request, fds);
   auto fork = std::make_shared<Fork>(shard_);
   forks_[token] = fork;
   ++living_;
@@ -108,7 +108,7 @@ io::Task<void> Zygote::read_messages(std::shared_ptr<Zygote> self) {
   bool open = true;
   while (open) {
     sys::Message message;
-    switch (sys::receive_message(self->sandbox_->control(), kMaxMessageBytes, message)) {
+    switch (sys::receive_message(self->sandbox().control(), kMaxMessageBytes, message)) {
       case sys::Received::message:
         self->take(std::move(message));
         continue;
@@ -118,15 +118,15 @@ io::Task<void> Zygote::read_messages(std::shared_ptr<Zygote> self) {
       case sys::Received::nothing:
         break;
     }
-    if (!co_await self->shard_.wait_readable(self->sandbox_->control(), io::Deadline::never())) open = false;
+    if (!co_await self->shard_.wait_readable(self->sandbox().control(), io::Deadline::never())) open = false;
   }
-  self->sandbox_->kill();
-  (void)co_await self->shard_.wait_readable(self->sandbox_->process().pidfd.get(), io::Deadline::after_us(self->shard_, kEndGraceUs));
+  self->sandbox().kill();
+  (void)co_await self->shard_.wait_readable(self->sandbox().process().pidfd.get(), io::Deadline::after_us(self->shard_, kEndGraceUs));
   self->lost();
 }
 
 void Zygote::close() {
-  if (alive_) sandbox_->kill();  // its end of the control socket closes, which wakes read_messages
+  if (alive_) sandbox().kill();  // its end of the control socket closes, which wakes read_messages
 }
 
 }  // namespace mayfly::runtime

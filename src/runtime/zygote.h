@@ -10,8 +10,7 @@
 
 #include "io/shard.h"
 #include "io/sync.h"
-#include "runtime/instance.h"
-#include "sandbox/launch.h"
+#include "runtime/host.h"
 #include "sys/unix_socket.h"
 
 namespace mayfly::runtime {
@@ -26,10 +25,9 @@ struct Forked {
 
 class Zygote {
  public:
-  Zygote(io::Shard& shard, std::unique_ptr<sandbox::Sandbox> sandbox) : shard_(shard), sandbox_(std::move(sandbox)), ready_(shard) {}
+  Zygote(io::Shard& shard, std::shared_ptr<Box> box) : shard_(shard), box_(std::move(box)), ready_(shard) {}
 
   bool alive() const { return alive_; }
-  sandbox::Sandbox& sandbox() { return *sandbox_; }
   // Sends the configuration and waits until it can fork.
   io::Task<Expected<void, StartError>> configure(std::string configuration, io::Deadline deadline);
   // Asks for a fork and returns its token at once; forked() waits for it. Together they let the caller prepare meanwhile.
@@ -45,12 +43,13 @@ class Zygote {
   static io::Task<void> read_messages(std::shared_ptr<Zygote> self);
 
  private:
+  sandbox::Sandbox& sandbox() { return box_->sandbox(); }
   void take(sys::Message message);
   void lost();
   void one_less();
 
   io::Shard& shard_;
-  std::unique_ptr<sandbox::Sandbox> sandbox_;
+  std::shared_ptr<Box> box_;  // its door stays open for instances of an older revision while they drain
   bool alive_ = true;
   uint32_t next_token_ = 1;
   io::Signal ready_;

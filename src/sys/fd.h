@@ -1,6 +1,7 @@
 #pragma once
 // A file descriptor with one owner. Closed on destruction.
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
@@ -19,6 +20,7 @@ class Fd {
   ~Fd() { reset(); }
 
   int get() const { return fd_; }
+  Fd duplicate() const { return Fd(::fcntl(fd_, F_DUPFD_CLOEXEC, 0)); }  // empty if this process has no descriptor left
   int release() { return std::exchange(fd_, -1); }
   explicit operator bool() const { return fd_ >= 0; }
   void reset(int fd = -1) {

@@ -1,0 +1,105 @@
+#include "runtime/host.h"
+
+#include <unistd.h>
+
+#include "runtime/plan.h"
+
+#include "sys/fault.h"
+#include "sys/file.h"
+
+namespace mayfly::runtime {
+namespace {
+
+constexpr uint64_t kUnprivilegedUids = 1'000'000'000;  // far above what distributions give to users and containers
+constexpr const char* kGroupPrefix = "mayfly-";
+
+}  // namespace
+
+std::string door_name(const std::string& key, uint64_t revision) { return fmt::format("{}#{}", key, revision); }
+std::string door_key(const std::string& door) { return door.substr(0, door.rfind('#')); }
+
+Box::~Box() {
+  if (names_) names_->close();
+  if (!door_.empty()) doors_.close(door_);
+}
+
+Host::Host(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng)
+    : shard_(shard), doors_(doors), options_(std::move(options)), rng_(rng), tasks_(shard) {
+  if (options_.unsafe_no_sandbox && shard_.index() == 0) fmt::print(stderr, "mayfly: functions run WITHOUT A SANDBOX, as this user, with this machine's files and network\n");
+  find_cgroups();
+  write_trust();
+}
+
+Host::~Host() = default;
+
+void Host::find_cgroups() {
+  std::string why;
+  cgroups_ = sys::CgroupRoot::find(why);
+  if (!cgroups_) {
+    if (shard_.index() == 0) fmt::print(stderr, "mayfly: memory and process limits are per process (rlimits) on this machine: {}\n", why);
+    return;
+  }
+  sys::remove_stale_cgroups(*cgroups_, kGroupPrefix);
+  cgroup_name_ = kGroupPrefix + std::to_string(::getpid());
+  sys::Cgroup(*cgroups_, cgroup_name_, {});
+}
+
+void Host::write_trust() {
+  if (options_.ca_certificate_pem.empty()) return;
+  sys::make_folders(options_.state_folder);
+  std::string host = sys::read_file_if_exists("/etc/ssl/certs/ca-certificates.crt").value_or("");
+  sys::write_file(options_.state_folder + "/ca.pem", options_.ca_certificate_pem);
+  sys::write_file(options_.state_folder + "/ca-bundle.pem", host + options_.ca_certificate_pem);
+}
+
+std::optional<sys::Cgroup> Host::group(const std::string& name, uint64_t memory_bytes, uint64_t processes) {
+  if (!cgroups_) return std::nullopt;
+  return sys::Cgroup(*cgroups_, fmt::format("{}/{}-{}-{}", cgroup_name_, name, shard_.index(), next_group_++), {memory_bytes, processes});
+}
+
+std::string Host::new_instance_id() { return "c-" + rng_.hex(24); }
+uint32_t Host::new_uid() { return static_cast<uint32_t>(kUnprivilegedUids + rng_.below(kUnprivilegedUids)); }
+
+io::Task<Expected<std::shared_ptr<Box>, StartError>> Host::launch(sandbox::Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline) {
+  plan.host_uid = new_uid();
+  if (!cgroups_) plan.processes = kMaxProcesses;
+  auto launched = co_await sandbox::launch(shard_, options_.self_path, std::move(plan), std::move(cgroup), deadline);
+  if (!launched) {
+    auto code = launched.error().code == sandbox::LaunchError::timed_out ? StartError::timed_out : StartError::sandbox;
+    co_return fail(code, launched.error().message, launched.error().hint);
+  }
+  co_return std::make_shared<Box>(doors_, std::move(*launched));
+}
+
+void Host::open_door(Box& box, const functions::Runnable& runnable) {
+  auto sockets = std::move(box.sandbox().doors);
+  if (sockets.empty()) return;
+  box.door_ = fmt::format("{}.{}", door_name(runnable.key(), runnable.revision), next_door_++);
+  box.names_ = std::make_shared<NameServer>(std::move(sockets.back()));
+  sockets.pop_back();
+  tasks_.spawn(serve_names(shard_, box.names_));
+  constexpr size_t kHttps = 1;  // second in base_plan's list
+  for (size_t i = 0; i < sockets.size(); ++i) doors_.open(box.door_, {std::move(sockets[i]), i == kHttps ? "https" : "http"});
+}
+
+std::shared_ptr<Process> Host::supervise(Process::Parts parts) {
+  auto process = std::make_shared<Process>(shard_, std::move(parts));
+  tasks_.spawn(Process::watch(process));
+  tasks_.spawn(Process::read_output(process));
+  return process;
+}
+
+io::Task<void> Host::stop() {
+  co_await tasks_.drain();
+  if (cgroups_) sys::Cgroup(*cgroups_, cgroup_name_, {}).remove();  // the last shard's goes through
+}
+
+Failure<StartError> failed_start(Process& process, const functions::Function& function, std::string failure) {
+  if (process.out_of_memory()) {
+    return {StartError::out_of_memory, fmt::format("Function instance exceeded its memory limit of {} MB while it was initialized", function.memory_mb), {}};
+  }
+  if (failure.empty()) return {StartError::initializer, error_json("Process exited unexpectedly while it was initialized"), {}};
+  return {StartError::initializer, std::move(failure), {}};
+}
+
+}  // namespace mayfly::runtime

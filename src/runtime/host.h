@@ -1,0 +1,78 @@
+#pragma once
+// Host: what the executors of a shard share: how sandboxes are launched and which doors they have, memory groups, and the tasks that
+// outlive the call that began them. One per shard, on its thread; it stands longer than every instance.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "io/group.h"
+#include "runtime/dns.h"
+#include "runtime/instance.h"
+#include "runtime/process.h"
+#include "sandbox/launch.h"
+#include "sys/cgroup.h"
+
+namespace mayfly::runtime {
+
+// A sandbox and its open door. Shared by the processes inside and the executor that may put more of them there; the door closes and
+// everything inside ends when the last of them lets go.
+class Box {
+ public:
+  Box(DoorKeeper& doors, std::unique_ptr<sandbox::Sandbox> sandbox) : doors_(doors), sandbox_(std::move(sandbox)) {}
+  Box(const Box&) = delete;
+  ~Box();
+
+  sandbox::Sandbox& sandbox() { return *sandbox_; }
+
+ private:
+  friend class Host;
+  DoorKeeper& doors_;
+  std::unique_ptr<sandbox::Sandbox> sandbox_;
+  std::string door_;  // empty until it is open
+  std::shared_ptr<NameServer> names_;
+};
+
+class Host {
+ public:
+  Host(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng);
+  ~Host();
+
+  io::Shard& shard() { return shard_; }
+  const RuntimeOptions& options() const { return options_; }
+  bool has_cgroups() const { return cgroups_.has_value(); }
+
+  // A memory group of its own, or none where the machine has none for us.
+  std::optional<sys::Cgroup> group(const std::string& name, uint64_t memory_bytes, uint64_t processes);
+  std::string new_instance_id();  // "c-" and 24 hex digits
+  uint32_t new_uid();             // unprivileged, far above what distributions give to users and containers
+
+  // A sandbox with its program running.
+  io::Task<Expected<std::shared_ptr<Box>, StartError>> launch(sandbox::Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline);
+  // Lets requests of `runnable`'s code through; once per box.
+  void open_door(Box& box, const functions::Runnable& runnable);
+
+  // A process with its two tasks running.
+  std::shared_ptr<Process> supervise(Process::Parts parts);
+
+  void spawn(io::Task<void> task) { tasks_.spawn(std::move(task)); }
+  io::Task<void> stop();  // after every instance and box is gone
+
+ private:
+  void find_cgroups();
+  void write_trust();
+
+  io::Shard& shard_;
+  DoorKeeper& doors_;
+  RuntimeOptions options_;
+  Rng& rng_;
+  std::optional<sys::CgroupRoot> cgroups_;
+  std::string cgroup_name_;  // "mayfly-<pid>", the folder all groups of this server are in
+  uint64_t next_group_ = 1, next_door_ = 1;
+  io::TaskGroup tasks_;  // readers of zygotes and workers, DNS
+};
+
+// The end of a start that failed, from what its process or sandbox said.
+Failure<StartError> failed_start(Process& process, const functions::Function& function, std::string failure);
+
+}  // namespace mayfly::runtime

@@ -1,0 +1,37 @@
+#pragma once
+// What every function's sandbox has in common, whatever runs in it: the plan it is made by, and the environment its code finds
+// (aliyun-fc.md 5.7, tencent-scf.md T1.3). Pure functions of the function and the machine, so that they can be read and tested without a
+// sandbox.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "runtime/instance.h"
+#include "runtime/runtimes.h"
+#include "sandbox/plan.h"
+
+namespace mayfly::runtime {
+
+constexpr uint64_t kTmpBytes = 512ull << 20;  // aliyun-fc.md 5.1
+constexpr uint64_t kMaxProcesses = 1024;      // processes and threads of one instance, aliyun-fc.md section 12
+constexpr const char* kInsideRuntimes = "/mayfly";
+
+using Environment = std::map<std::string, std::string>;
+
+// Folders as the code sees them. Without a sandbox everything is where it lies on the host.
+struct Places {
+  std::string code, layers, runtimes, libraries;
+};
+Places places(const functions::Runnable& runnable, const RuntimeOptions& options, Contract contract);
+
+Environment environment(const StartContext& context, const RuntimeOptions& options, Contract contract);
+std::vector<std::string> as_list(const Environment& environment);  // "NAME=value"
+
+// The machine's folders, the platform's files, the door; without program and without the function's own folders.
+sandbox::Plan base_plan(const std::string& account, const std::string& region, const std::string& hostname, const RuntimeOptions& options);
+std::string hostname_of(const functions::Function& function);
+// /code and /opt, or where the contract has them.
+std::vector<sandbox::Bind> function_binds(const functions::Runnable& runnable, Contract contract);
+
+}  // namespace mayfly::runtime
