@@ -68,16 +68,17 @@ io::Task<void> StoreCatalogue::load(io::Loop& loop) {
     if (kind == "version") of.versions[store::read_ordered_int((*key)[3])] = version_row_from(*value);
     if (kind == "alias") of.aliases[(*key)[3]] = alias_from(*value);
   }
-  std::set<std::string> digests;
+  std::map<std::string, std::vector<LayerRef>> merged;
   for (auto& [name, each] : services) {
-    for (const auto& [function, kept] : each->functions) digests.insert(kept.code.digest);
+    for (const auto& [function, kept] : each->functions) merged[layers_name(kept.layers)] = kept.layers;
     for (const auto& [number, row] : each->versions)
-      for (const Function& frozen : row.functions) digests.insert(frozen.code.digest);
+      for (const Function& frozen : row.functions) merged[layers_name(frozen.layers)] = frozen.layers;
     refresh_runnables(*each, code_);
     next->services[name] = std::move(each);
   }
   tables_.store(std::move(next));
-  co_await code_.keep_only(loop, std::move(digests));
+  // They are there already unless the data folder was copied without them; a function whose layers cannot be made says so when it starts.
+  for (const auto& [name, layers] : merged) co_await code_.merge(loop, layers);
 }
 
 void StoreCatalogue::on_change(std::function<void()> listener) {
@@ -158,6 +159,7 @@ io::Task<Result<void>> StoreCatalogue::delete_service(io::Loop& loop, std::strin
 
 io::Task<Result<Function>> StoreCatalogue::create_function(io::Loop& loop, Function function) {
   MAYFLY_CO_TRY_VOID(validate(function));
+  MAYFLY_CO_TRY_VOID(co_await code_.merge(loop, function.layers));
   auto turn = co_await turns_.take(loop);
   MAYFLY_CO_TRY(auto current, find_service(*tables(), function.service));
   if (current->functions.contains(function.name)) co_return exists("function", function.name);
@@ -175,6 +177,7 @@ io::Task<Result<Function>> StoreCatalogue::create_function(io::Loop& loop, Funct
 
 io::Task<Result<Function>> StoreCatalogue::update_function(io::Loop& loop, Function function, IfMatch match) {
   MAYFLY_CO_TRY_VOID(validate(function));
+  MAYFLY_CO_TRY_VOID(co_await code_.merge(loop, function.layers));
   auto turn = co_await turns_.take(loop);
   MAYFLY_CO_TRY(auto current, find_service(*tables(), function.service));
   MAYFLY_CO_TRY(const Function* old, find_function(*current, "", function.name));

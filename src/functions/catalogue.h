@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,10 @@ class Catalogue {
  public:
   virtual ~Catalogue() = default;
 
-  // Loads everything, and drops code packages that nothing names any more; call once before use.
+  // Loads everything, and makes merged layers that are missing; call once before use.
   virtual io::Task<void> load(io::Loop& loop) = 0;
+  // What functions and versions name in the code store, for CodeStore::keep_only.
+  virtual std::set<std::string> package_names() const = 0;
 
   virtual io::Task<Result<Service>> create_service(io::Loop& loop, Service service) = 0;
   virtual io::Task<Result<Service>> update_service(io::Loop& loop, Service service, IfMatch match) = 0;

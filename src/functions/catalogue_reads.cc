@@ -23,6 +23,22 @@ Page<T> page_of(const std::map<std::string, Value>& map, const ListQuery& query,
 
 }  // namespace
 
+std::set<std::string> StoreCatalogue::package_names() const {
+  std::set<std::string> names;
+  auto add = [&names](const Function& function) {
+    names.insert(function.code.digest);
+    names.insert(layers_name(function.layers));
+    for (const LayerRef& layer : function.layers) names.insert(layer.digest);
+  };
+  for (const auto& [service, table] : tables()->services) {
+    for (const auto& [name, function] : table->functions) add(function);
+    for (const auto& [number, row] : table->versions)
+      for (const Function& frozen : row.functions) add(frozen);
+  }
+  names.erase("");
+  return names;
+}
+
 Result<Service> StoreCatalogue::service(const std::string& service, const std::string& qualifier) const {
   MAYFLY_TRY(auto table, find_service(*tables(), service));
   MAYFLY_TRY(const VersionRow* version, find_version(*table, qualifier));

@@ -41,6 +41,7 @@ class CatalogueTest : public ::testing::Test {
     EXPECT_FALSE(result);
     return result ? Failure<CatalogueError>{} : result.error();
   }
+  Code add_code(std::string bytes) { return ok(code_.add(loop_, http::make_body(std::move(bytes)), kCodeLimits)); }
   void service_and_function() {
     ok(catalogue_->create_service(loop_, {.name = "s"}));
     ok(catalogue_->create_function(loop_, function("s", "f")));
@@ -71,8 +72,8 @@ TEST_F(CatalogueTest, KeepsEverythingAcrossARestart) {
   EXPECT_EQ(failed(catalogue_->publish(loop_, "s", "again")).code, CatalogueError::conflict);
 }
 
-TEST_F(CatalogueTest, StartingDropsCodeThatNothingNames) {
-  Code named = ok(code_.add(loop_, "named")), frozen = ok(code_.add(loop_, "frozen")), lost = ok(code_.add(loop_, "lost"));
+TEST_F(CatalogueTest, NamesThePackagesThatMustStay) {
+  Code named = add_code("named"), frozen = add_code("frozen"), lost = add_code("lost");
   ok(catalogue_->create_service(loop_, {.name = "s"}));
   Function f = function("s", "f");
   f.code = frozen;
@@ -81,9 +82,31 @@ TEST_F(CatalogueTest, StartingDropsCodeThatNothingNames) {
   f.code = named;
   ok(catalogue_->update_function(loop_, f, ""));
   open();
+  loop_.wait(code_.keep_only(loop_, catalogue_->package_names()));
   EXPECT_TRUE(code_.package_path(named.digest));
   EXPECT_TRUE(code_.package_path(frozen.digest));
   EXPECT_FALSE(code_.package_path(lost.digest));
+}
+
+TEST_F(CatalogueTest, FunctionsRunWithTheLayersTheyNamedAndVersionsFreezeThem) {
+  ok(catalogue_->create_service(loop_, {.name = "s"}));
+  Function f = function("s", "f");
+  f.layers = {{"numbers", 1, "l1"}};
+  ok(catalogue_->create_function(loop_, f));
+  EXPECT_EQ((*catalogue_->resolve("s", "", "f", 0))->layers_path, "/packages/l1");
+  ok(catalogue_->publish(loop_, "s", ""));
+  std::vector<LayerRef> both{{"numbers", 1, "l1"}, {"words", 4, "l2"}};
+  f.layers = both;
+  ok(catalogue_->update_function(loop_, f, ""));
+  open();
+  EXPECT_EQ(catalogue_->function("s", "", "f")->layers, both);
+  EXPECT_EQ((*catalogue_->resolve("s", "", "f", 0))->layers_path, "/packages/" + layers_name(both));
+  EXPECT_EQ((*catalogue_->resolve("s", "1", "f", 0))->layers_path, "/packages/l1");
+  EXPECT_EQ(catalogue_->package_names(), (std::set<std::string>{"d1", "l1", "l2", layers_name(both)}));
+  EXPECT_TRUE(code_.merged.contains(layers_name(both)));
+  EXPECT_NE(layers_name(both), layers_name({both[1], both[0]}));
+  f.layers.assign(kMaxLayersPerFunction + 1, both[0]);
+  EXPECT_EQ(failed(catalogue_->update_function(loop_, f, "")).code, CatalogueError::invalid);
 }
 
 TEST_F(CatalogueTest, NamesWhatIsMissingAndWhatIsThereTwice) {

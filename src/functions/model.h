@@ -34,6 +34,15 @@ struct Code {
   uint64_t size_bytes = 0;
 };
 
+// A version of a layer as a function names it. The digest is frozen with the function: what it runs with does not change, nor go away,
+// when the layer's version is deleted.
+struct LayerRef {
+  std::string name;
+  int64_t version = 0;
+  std::string digest;  // of the content, as Code::digest
+  bool operator==(const LayerRef&) const = default;
+};
+
 struct Function {
   std::string service, name, id, description;
   std::string runtime;      // "python3", "python3.9", "python3.10", "python3.12", "custom", ...
@@ -45,6 +54,7 @@ struct Function {
   int64_t instance_concurrency = 1;
   std::map<std::string, std::string> environment;
   Code code;
+  std::vector<LayerRef> layers;  // in the order they are laid into /opt: a later one covers an earlier one
   json::object vendor;  // instanceType, caPort, layers, lifecycle and container configuration, as sent
   int64_t created_us = 0, modified_us = 0;
 };

@@ -82,31 +82,6 @@ std::string read_link(const std::string& path) {
   return target;
 }
 
-// Follows `name` below `root` as the kernel would, and says whether it ever leaves. What does not exist counts as a plain name.
-bool stays_inside(const std::string& root, const std::string& name) {
-  std::deque<std::string> pending = split(name);
-  std::vector<std::string> at;
-  int links = 0;
-  while (!pending.empty()) {
-    std::string part = std::move(pending.front());
-    pending.pop_front();
-    if (part.empty() || part == ".") continue;
-    if (part == "..") {
-      if (at.empty()) return false;
-      at.pop_back();
-      continue;
-    }
-    at.push_back(part);
-    std::string target = read_link(fmt::format("{}/{}", root, fmt::join(at, "/")));
-    if (target.empty()) continue;
-    if (target.front() == '/' || ++links > kMaxLinkHops) return false;
-    at.pop_back();
-    std::deque<std::string> parts = split(target);
-    pending.insert(pending.begin(), parts.begin(), parts.end());
-  }
-  return true;
-}
-
 class Unpacker {
  public:
   Unpacker(const std::string& root, PackageLimits limits) : root_(root), limits_(limits) {}
@@ -206,6 +181,18 @@ class Unpacker {
   std::vector<Link> links_;
 };
 
+Reader make_reader() {
+  Reader reader(archive_read_new());
+  archive_read_support_format_zip_seekable(reader.get());
+  return reader;
+}
+
+constexpr uint64_t kSmallestZip = 22;  // the record that ends every archive
+
+std::unexpected<Failure<CatalogueError>> unreadable(archive* reader, uint64_t size) {
+  return bad(size < kSmallestZip ? "it is not a zip archive" : std::string(archive_error_string(reader)));
+}
+
 // libarchive converts names through the thread's locale: without one it cannot represent a name that is not ASCII.
 class Utf8Names {
  public:
@@ -223,12 +210,43 @@ class Utf8Names {
 
 }  // namespace
 
+bool stays_inside(const std::string& root, const std::string& name) {
+  std::deque<std::string> pending = split(name);
+  std::vector<std::string> at;
+  int links = 0;
+  while (!pending.empty()) {
+    std::string part = std::move(pending.front());
+    pending.pop_front();
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      if (at.empty()) return false;
+      at.pop_back();
+      continue;
+    }
+    at.push_back(part);
+    std::string target = read_link(fmt::format("{}/{}", root, fmt::join(at, "/")));
+    if (target.empty()) continue;
+    if (target.front() == '/' || ++links > kMaxLinkHops) return false;
+    at.pop_back();
+    std::deque<std::string> parts = split(target);
+    pending.insert(pending.begin(), parts.begin(), parts.end());
+  }
+  return true;
+}
+
 Result<void> unpack_package(std::string_view zip, const std::string& folder, PackageLimits limits) {
   Utf8Names names;
-  Reader reader(archive_read_new());
-  archive_read_support_format_zip_seekable(reader.get());
-  if (archive_read_open_memory(reader.get(), zip.data(), zip.size()) != ARCHIVE_OK)
-    return bad(zip.size() < 22 ? "it is not a zip archive" : std::string(archive_error_string(reader.get())));
+  Reader reader = make_reader();
+  if (archive_read_open_memory(reader.get(), zip.data(), zip.size()) != ARCHIVE_OK) return unreadable(reader.get(), zip.size());
+  return Unpacker(folder, limits).run(reader.get());
+}
+
+Result<void> unpack_package_file(const std::string& zip_path, const std::string& folder, PackageLimits limits) {
+  Utf8Names names;
+  Reader reader = make_reader();
+  struct stat info {};
+  sys::check(::stat(zip_path.c_str(), &info), "stat", zip_path);
+  if (archive_read_open_filename(reader.get(), zip_path.c_str(), kCopyBytes) != ARCHIVE_OK) return unreadable(reader.get(), static_cast<uint64_t>(info.st_size));
   return Unpacker(folder, limits).run(reader.get());
 }
 

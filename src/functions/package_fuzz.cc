@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string folder = root + "/inside";
   mayfly::sys::make_folders(folder);
   constexpr uint64_t kBytes = 1 << 20;
-  auto result = mayfly::functions::unpack_package({reinterpret_cast<const char*>(data), size}, folder, {.bytes = kBytes, .files = 64});
+  auto result = mayfly::functions::unpack_package({reinterpret_cast<const char*>(data), size}, folder, {.bytes = kBytes, .files = 64, .zip_bytes = kBytes});
   uint64_t written = 0;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (entry.is_regular_file() && !entry.is_symlink()) written += entry.file_size();

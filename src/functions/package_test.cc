@@ -60,13 +60,13 @@ class PackageTest : public ::testing::Test {
     folder_ = ::mkdtemp(pattern.data());
   }
   ~PackageTest() override { sys::remove_tree(folder_); }
-  Result<void> unpack(const std::vector<Item>& items, PackageLimits limits = {}) {
+  Result<void> unpack(const std::vector<Item>& items, PackageLimits limits = kCodeLimits) {
     std::string target = folder_ + "/" + std::to_string(++count_);
     sys::make_folders(target);
     last_ = target;
     return unpack_package(zip_of(items), target, limits);
   }
-  CatalogueError refused(const std::vector<Item>& items, PackageLimits limits = {}) {
+  CatalogueError refused(const std::vector<Item>& items, PackageLimits limits = kCodeLimits) {
     auto result = unpack(items, limits);
     EXPECT_FALSE(result);
     return result ? CatalogueError::conflict : result.error().code;
@@ -129,7 +129,7 @@ TEST_F(PackageTest, RefusesWhatIsNoZip) {
 }
 
 io::Task<void> add_and_stop(io::Shard& shard, CodeStore& store, std::string zip, std::optional<Result<Code>>& out) {
-  out.emplace(co_await store.add(shard, std::move(zip)));
+  out.emplace(co_await store.add(shard, http::make_body(std::move(zip)), kCodeLimits));
   shard.stop();
 }
 std::optional<Result<Code>> add(CodeStore& store, std::string zip) {
@@ -172,6 +172,79 @@ TEST_F(PackageTest, TheStoreKeepsOnePackagePerContent) {
   keep_only(*store, {});
   EXPECT_FALSE(store->package_path((*first)->digest));
   EXPECT_FALSE(sys::exists(store->path(**first)));
+}
+
+io::Task<void> merge_and_stop(io::Shard& shard, CodeStore& store, std::vector<LayerRef> layers, std::optional<Result<void>>& out) {
+  out.emplace(co_await store.merge(shard, std::move(layers)));
+  shard.stop();
+}
+std::optional<Result<void>> merge(CodeStore& store, std::vector<LayerRef> layers) {
+  io::Shard shard(0);
+  std::optional<Result<void>> out;
+  io::TaskGroup group(shard);
+  shard.post([&] { group.spawn(merge_and_stop(shard, store, std::move(layers), out)); });
+  shard.run();
+  return out;
+}
+std::vector<LayerRef> layers_of(CodeStore& store, const std::vector<std::vector<Item>>& all) {
+  std::vector<LayerRef> layers;
+  for (const auto& items : all) layers.push_back({"l", static_cast<int64_t>(layers.size() + 1), (**add(store, zip_of(items))).digest});
+  return layers;
+}
+ino_t inode(const std::string& path) {
+  struct stat info {};
+  EXPECT_EQ(::lstat(path.c_str(), &info), 0) << path;
+  return info.st_ino;
+}
+
+TEST_F(PackageTest, LaterLayersCoverEarlierOnesAndNoByteIsThereTwice) {
+  auto store = make_code_store(folder_ + "/code");
+  auto layers = layers_of(*store, {{{"python/a.py", "one"}, {"python/b.py", "one"}, {"only", "1", 0755}, {"thing/inside", "x"}},
+                                   {{"python/b.py", "two"}, {"python/c.py", "two"}, {"thing", "a file now"}, {"link", "python/a.py", 0777, AE_IFLNK}}});
+  ASSERT_TRUE(*merge(*store, layers));
+  std::string opt = store->layers_path(layers);
+  EXPECT_EQ(sys::read_file(opt + "/python/a.py"), "one");
+  EXPECT_EQ(sys::read_file(opt + "/python/b.py"), "two");
+  EXPECT_EQ(sys::read_file(opt + "/python/c.py"), "two");
+  EXPECT_EQ(sys::read_file(opt + "/thing"), "a file now");
+  EXPECT_EQ(sys::read_file(opt + "/link"), "one");
+  for (const char* name : {"/python/a.py", "/only"}) EXPECT_EQ(inode(opt + name), inode(folder_ + "/code/" + layers[0].digest + name));
+  EXPECT_EQ(inode(opt + "/python/b.py"), inode(folder_ + "/code/" + layers[1].digest + "/python/b.py"));
+  ino_t before = inode(opt);
+  ASSERT_TRUE(*merge(*store, layers));
+  EXPECT_EQ(inode(opt), before) << "it was there already";
+  ASSERT_TRUE(*merge(*store, {layers[1], layers[0]}));
+  EXPECT_EQ(sys::read_file(store->layers_path({layers[1], layers[0]}) + "/python/b.py"), "one");
+  EXPECT_EQ(store->layers_path({layers[0]}), folder_ + "/code/" + layers[0].digest);
+  EXPECT_EQ(store->layers_path({}), "");
+  keep_only(*store, {layers[0].digest, layers[1].digest, layers_name(layers)});
+  EXPECT_TRUE(sys::exists(opt));
+  EXPECT_FALSE(sys::exists(store->layers_path({layers[1], layers[0]})));
+}
+
+TEST_F(PackageTest, NothingIsLaidThroughALinkOfAnEarlierLayer) {
+  auto store = make_code_store(folder_ + "/code");
+  auto layers = layers_of(*store, {{{"data/kept", "one"}, {"lib", "data", 0777, AE_IFLNK}}, {{"lib/fresh", "two"}}});
+  ASSERT_TRUE(*merge(*store, layers));
+  std::string opt = store->layers_path(layers);
+  EXPECT_EQ(sys::read_file(opt + "/lib/fresh"), "two");
+  EXPECT_FALSE(sys::exists(opt + "/data/fresh"));
+  EXPECT_FALSE(sys::exists(folder_ + "/code/" + layers[0].digest + "/data/fresh")) << "a layer was written to";
+  EXPECT_FALSE(std::filesystem::is_symlink(opt + "/lib"));
+}
+
+TEST_F(PackageTest, LinksThatLeadOutOnlyTogetherAreRefused) {
+  auto store = make_code_store(folder_ + "/code");
+  // In its own layer `deep` is two folders down, so `out` stays inside; with the second layer's plain folder it climbs past the root.
+  auto layers = layers_of(*store, {{{"a/b/c/file", "x"}, {"deep", "a/b/c", 0777, AE_IFLNK}, {"out", "deep/../../z", 0777, AE_IFLNK}}, {{"deep/file", "y"}}});
+  auto merged = merge(*store, layers);
+  ASSERT_TRUE(merged);
+  ASSERT_FALSE(*merged);
+  EXPECT_EQ(merged->error().code, CatalogueError::invalid);
+  EXPECT_NE(merged->error().message.find("'out'"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/code/tmp"));
+  auto gone = merge(*store, {layers[0], {"words", 3, "no-such-digest"}});
+  EXPECT_EQ(gone->error().message, "the content of layer words version 3 is not on this machine");
 }
 
 TEST_F(PackageTest, ANearlyFullDiskTakesNoPackageAndKeepsNothingOfIt) {

@@ -58,12 +58,16 @@ json::object to_json(const ServiceRow& row) {
 json::object to_json(const Function& f) {
   json::object environment;
   for (const auto& [key, value] : f.environment) environment[key] = value;
-  return {{"service", f.service}, {"name", f.name}, {"id", f.id}, {"description", f.description}, {"runtime", f.runtime},
+  json::array layers;
+  for (const LayerRef& layer : f.layers) layers.push_back(json::object{{"name", layer.name}, {"version", layer.version}, {"digest", layer.digest}});
+  json::object out{{"service", f.service}, {"name", f.name}, {"id", f.id}, {"description", f.description}, {"runtime", f.runtime},
           {"handler", f.handler}, {"initializer", f.initializer}, {"timeout_s", f.timeout_s},
           {"initialization_timeout_s", f.initialization_timeout_s}, {"memory_mb", f.memory_mb},
           {"instance_concurrency", f.instance_concurrency}, {"environment", environment},
           {"code", json::object{{"digest", f.code.digest}, {"checksum", f.code.checksum}, {"size_bytes", f.code.size_bytes}}},
           {"vendor", f.vendor}, {"created_us", f.created_us}, {"modified_us", f.modified_us}};
+  if (!layers.empty()) out["layers"] = std::move(layers);  // without any, a row is what earlier releases wrote: etags and revisions stay
+  return out;
 }
 
 json::object to_json(const Trigger& t) {
@@ -105,6 +109,8 @@ Function function_from(const json::value& v) {
   for (const auto& member : object_or_empty(v, "environment")) f.environment[std::string(member.key())] = std::string(view(member.value().as_string()));
   json::value code = object_or_empty(v, "code");
   f.code = {string_or(code, "digest"), string_or(code, "checksum"), static_cast<uint64_t>(int_or(code, "size_bytes"))};
+  if (const json::value* layers = find(v, "layers"); layers && layers->is_array())
+    for (const auto& item : layers->get_array()) f.layers.push_back({string_or(item, "name"), int_or(item, "version"), string_or(item, "digest")});
   return f;
 }
 

@@ -16,6 +16,7 @@ class StoreCatalogue final : public Catalogue {
   StoreCatalogue(store::Store& store, CodeStore& code, const Clock& clock, Rng& rng);
 
   io::Task<void> load(io::Loop& loop) override;
+  std::set<std::string> package_names() const override;
 
   io::Task<Result<Service>> create_service(io::Loop& loop, Service service) override;
   io::Task<Result<Service>> update_service(io::Loop& loop, Service service, IfMatch match) override;

@@ -19,7 +19,8 @@ uint64_t revision_of(const Runnable& runnable) {
 void add_runnable(ServiceTable& table, const CodeStore& code, const Service& service, const Function& function, const std::string& qualifier,
                   const std::string& version) {
   auto made = std::make_shared<Runnable>(
-      Runnable{.service = service, .function = function, .qualifier = qualifier, .version = version, .code_path = code.path(function.code)});
+      Runnable{.service = service, .function = function, .qualifier = qualifier, .version = version, .code_path = code.path(function.code),
+               .layers_path = code.layers_path(function.layers)});
   made->revision = revision_of(*made);
   table.runnables[runnable_name(qualifier, version, function.name)] = std::move(made);
 }

@@ -87,6 +87,7 @@ Result<void> validate(const Function& function) {
   MAYFLY_TRY_VOID(in_range("initializationTimeout (seconds)", function.initialization_timeout_s, 1, kMaxInitializationTimeoutS));
   MAYFLY_TRY_VOID(in_range("memorySize (MB)", function.memory_mb, kMinMemoryMb, kMaxMemoryMb));
   MAYFLY_TRY_VOID(in_range("instanceConcurrency", function.instance_concurrency, 1, kMaxInstanceConcurrency));
+  if (function.layers.size() > kMaxLayersPerFunction) return invalid(fmt::format("a function has at most {} layers, not {}", kMaxLayersPerFunction, function.layers.size()));
   MAYFLY_TRY_VOID(validate_lifecycle(function));
   return validate_environment(function.environment);
 }

@@ -16,6 +16,7 @@ constexpr size_t kMaxEnvironmentBytes = 64 * 1024;     // half of what execve le
 constexpr size_t kMaxDescriptionBytes = 4'096;
 constexpr size_t kMaxTriggersPerFunction = 50;
 constexpr size_t kMaxFunctionsPerService = 1'000;
+constexpr size_t kMaxLayersPerFunction = 50;           // a merged folder is made by reading the tree of each
 
 // [A-Za-z_][A-Za-z0-9_-]{0,127}; `noun` is for the message.
 Result<void> validate_name(std::string_view noun, const std::string& name);

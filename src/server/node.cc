@@ -18,12 +18,14 @@
 #include "events/timers.h"
 #include "events/triggers.h"
 #include "flows/engine.h"
+#include "functions/layers.h"
 #include "functions/settings.h"
 #include "io/group.h"
 #include "io/hop.h"
 #include "objects/maintenance.h"
 #include "server/doors.h"
 #include "server/native_api.h"
+#include "server/package_bucket.h"
 #include "server/scheduled_starts.h"
 #include "store/sqlite_engine.h"
 #include "sys/file.h"
@@ -53,23 +55,6 @@ std::string find_libraries(const std::string& asked, const std::string& runtimes
     if (std::filesystem::exists(root / place)) return root / place;
   return {};
 }
-
-// Code packages named by bucket and key.
-class BucketFetcher final : public aliyun::ObjectFetcher {
- public:
-  explicit BucketFetcher(objects::Objects& objects) : objects_(objects) {}
-  io::Task<Expected<std::string, aliyun::FetchError>> fetch(io::Loop& loop, std::string bucket, std::string key, uint64_t limit) override {
-    auto opened = co_await objects_.get(loop, {.bucket = bucket, .key = key});
-    if (!opened) co_return fail(aliyun::FetchError::not_found, fmt::format("the object {}/{} cannot be read: {}", bucket, key, opened.error().message));
-    if (opened->info.size > limit) co_return fail(aliyun::FetchError::too_large, fmt::format("the object {}/{} is larger than {} bytes", bucket, key, limit));
-    auto bytes = co_await opened->body->read_all(limit);
-    if (!bytes) co_return fail(aliyun::FetchError::failed, fmt::format("reading the object {}/{} failed", bucket, key));
-    co_return std::move(*bytes);
-  }
-
- private:
-  objects::Objects& objects_;
-};
 
 void report_fault(std::exception_ptr fault) {
   try {
@@ -133,13 +118,14 @@ struct Node::Rooms {
   auth::Roles roles;
   std::unique_ptr<functions::CodeStore> code;
   std::unique_ptr<functions::Catalogue> catalogue;
+  functions::Layers layers;
   functions::Settings settings;
   events::ObjectTriggers triggers;
   objects::Ground ground;
   objects::Objects objects;
   objects::Buckets buckets;
   objects::Uploads uploads;
-  BucketFetcher fetcher;
+  PackageBucket packages;
   std::vector<std::unique_ptr<Doors>> doors;
   std::vector<std::unique_ptr<runtime::InstanceFactory>> factories;
   std::unique_ptr<dispatch::Dispatcher> dispatcher;
@@ -185,6 +171,7 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
       roles(*store, clock, keyring.account()),
       code(functions::make_code_store(folder.make_sub("code"))),
       catalogue(functions::make_catalogue(*store, *code, clock, rng)),
+      layers(*store, clock),
       settings(*store, clock),
       triggers(*catalogue, clock, rng,
                {keyring.account(), options.region, [this](store::Batch& batch, dispatch::Invocation call) { dispatch::add_async(batch, call, clock.wall_us()); },
@@ -193,7 +180,7 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
       objects(ground),
       buckets(ground),
       uploads(ground),
-      fetcher(objects),
+      packages({objects, buckets, roles, keyring, clock, rng}),
       schedules(*store, rng, check_cron),
       timers(home, *store, clock, [this](store::Batch& batch, const events::TimerSpec& spec, int64_t tick_us) { fire(batch, spec, tick_us); },
              [this] {
@@ -348,7 +335,7 @@ void Node::Rooms::mount_dialects() {
   auto verify_oss = [this](const http::Request& request, const std::string& bucket, const std::string& key) { return auth::verify_oss(request, bucket, key, keyring, clock); };
   auto verify_form = [this](const http::Query& fields) { return auth::verify_oss_form(fields, keyring, clock); };
   oss = std::make_unique<aliyun::OssDialect>(aliyun::OssContext{buckets, objects, uploads, roles, verify_oss, verify_form, clock, rng, keyring.account(), options.region, ""});
-  fc = std::make_unique<aliyun::FcDialect>(aliyun::FcContext{*catalogue, settings, *code, *dispatcher, *async, keyring, roles, fetcher, clock, rng, options.region});
+  fc = std::make_unique<aliyun::FcDialect>(aliyun::FcContext{*catalogue, settings, *code, layers, *dispatcher, *async, keyring, roles, packages, clock, rng, options.region});
   aliyun::FnfProduct::Place place{options.region, keyring.account(), [this](const std::string& arn) { return roles.role(auth::Roles::role_name(arn)).has_value(); }};
   fnf = std::make_unique<aliyun::FnfProduct>(*flows, schedules, roles, place, [this] { timers_changed(); });
   rpc = std::make_unique<aliyun::RpcFront>(keyring, clock, rng);
@@ -371,7 +358,11 @@ io::Task<void> Node::open(io::Loop& loop) {
   Rooms& rooms = *rooms_;
   co_await rooms.roles.load(loop);
   co_await rooms.settings.load(loop);
+  co_await rooms.layers.load(loop);
   co_await rooms.catalogue->load(loop);
+  std::set<std::string> packages = rooms.catalogue->package_names();
+  packages.merge(rooms.layers.package_names());
+  co_await rooms.code->keep_only(loop, std::move(packages));
   co_await objects::recover(rooms.ground, loop);
   co_await rooms.sweep(loop);
   rooms.triggers.reload();

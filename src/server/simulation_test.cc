@@ -96,7 +96,7 @@ class Rooms final : public dispatch::Invoker {
     io::Loop& loop = machine_.loop();
     functions::Service service{.name = "s"};
     auto made = co_await catalogue_->create_service(loop, std::move(service));
-    auto code = *co_await code_.add(loop, "zip");
+    auto code = *co_await code_.add(loop, http::make_body("zip"), functions::kCodeLimits);
     for (const char* name : {"begin", "mark"}) {
       functions::Function function{.service = "s", .name = name, .runtime = "python3", .handler = "index.handler", .code = code};
       auto created = co_await catalogue_->create_function(loop, std::move(function));

@@ -24,7 +24,7 @@ class FcAccessTest : public FcFixture {
  protected:
   FcAccessTest() {
     identity_ = auth::Identity{.kind = auth::Identity::Kind::role, .role = "r"};
-    dialect_ = std::make_unique<FcDialect>(FcContext{.catalogue = *catalogue_, .settings = settings_, .code = code_, .invoker = invoker_, .async = *async_,
+    dialect_ = std::make_unique<FcDialect>(FcContext{.catalogue = *catalogue_, .settings = settings_, .code = code_, .layers = layers_, .invoker = invoker_, .async = *async_,
                                                      .keyring = keyring_, .authorizer = fc_only_, .objects = objects_, .clock = loop_.clock(), .rng = rng_,
                                                      .region = "local", .verify = [this](const http::Request&) { return identity_; }});
   }
@@ -70,7 +70,7 @@ TEST_F(FcAccessTest, PoliciesAreAskedAboutWhatTheVendorNames) {
     mutable std::string last;
     bool allows(const auth::Identity&, const auth::Access& access) const override { return last = access.action + " " + access.resource, false; }
   } asked;
-  dialect_ = std::make_unique<FcDialect>(FcContext{.catalogue = *catalogue_, .settings = settings_, .code = code_, .invoker = invoker_, .async = *async_,
+  dialect_ = std::make_unique<FcDialect>(FcContext{.catalogue = *catalogue_, .settings = settings_, .code = code_, .layers = layers_, .invoker = invoker_, .async = *async_,
                                                    .keyring = keyring_, .authorizer = asked, .objects = objects_, .clock = loop_.clock(), .rng = rng_,
                                                    .region = "local", .verify = [this](const http::Request&) { return identity_; }});
   auto resource = [&](std::string method, std::string path) {

@@ -41,9 +41,12 @@ io::Task<FcExpected<void>> read_body(FcCall& call, FcBody kind) {
   co_return FcExpected<void>{};
 }
 
-// What the policy must allow the action on; a list, and what is about to be made, is "services/*" or "custom-domains/*" as a whole.
+// What the policy must allow the action on; a list, and what is about to be made, is "services/*", "layers/*" or "custom-domains/*" as a
+// whole.
 std::string resource_of(const FcCall& call, const FcRoute& route) {
   if (route.pattern.starts_with("custom-domains")) return call.arn("custom-domains/" + (call.item.empty() ? "*" : call.item));
+  if (route.pattern.starts_with("layers")) return call.arn(call.item.empty() ? "layers/*" : "layers/" + call.item + "/versions" + (call.rest.empty() ? "/*" : call.rest));
+  if (route.pattern.starts_with("layerarn")) return call.arn("layers/*");
   if (call.service.empty()) return call.arn(route.pattern.starts_with("services") ? "services/*" : "*");
   return call.arn("services/" + call.service + (call.function.empty() ? "" : "/functions/" + call.function));
 }

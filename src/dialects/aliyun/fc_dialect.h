@@ -13,24 +13,36 @@
 #include "dispatch/async.h"
 #include "dispatch/dispatcher.h"
 #include "functions/catalogue.h"
+#include "functions/layers.h"
 #include "functions/settings.h"
 #include "gateway/router.h"
 
 namespace mayfly::dialects::aliyun {
 
-// Where `ossBucketName` and `ossObjectName` of a function's code lead.
+// Where `ossBucketName` and `ossObjectName` of a package lead, and where clients put packages that are too large for a request.
 enum class FetchError { not_found, too_large, failed };
 class ObjectFetcher {
  public:
   virtual ~ObjectFetcher() = default;
-  // The whole object, at most `limit` bytes.
-  virtual io::Task<Expected<std::string, FetchError>> fetch(io::Loop& loop, std::string bucket, std::string key, uint64_t limit) = 0;
+  // The object, of at most `limit` bytes.
+  virtual io::Task<Expected<std::unique_ptr<http::Body>, FetchError>> fetch(io::Loop& loop, std::string bucket, std::string key, uint64_t limit) = 0;
+  // A reserved bucket, and credentials that may put exactly `key` there, for kUploadSeconds.
+  struct Place {
+    std::string bucket;
+    auth::Credentials credentials;
+  };
+  virtual io::Task<Place> upload_place(io::Loop& loop, std::string key) = 0;
+  // The object was taken over: nothing more is needed of it if it stands in the reserved bucket.
+  virtual io::Task<void> taken(io::Loop& loop, std::string bucket, std::string key) = 0;
+  virtual bool is_reserved(const std::string& bucket) const = 0;
 };
+constexpr int64_t kUploadSeconds = 3'600;  // 5 GiB at 1.5 MB/s; what was put and never taken goes after twice this time
 
 struct FcContext {
   functions::Catalogue& catalogue;
   functions::Settings& settings;
   functions::CodeStore& code;
+  functions::Layers& layers;
   dispatch::Dispatcher& invoker;
   dispatch::AsyncInvoker& async;
   const auth::Keyring& keyring;

@@ -45,10 +45,20 @@ struct FcFakeAuthorizer final : auth::Authorizer {
 };
 
 struct FcFakeObjects final : ObjectFetcher {
-  io::Task<Expected<std::string, FetchError>> fetch(io::Loop&, std::string bucket, std::string key, uint64_t) override {
-    if (bucket + "/" + key != "code/f.zip") co_return fail(FetchError::not_found, "no such object");
-    co_return std::string("zip from a bucket");
+  io::Task<Expected<std::unique_ptr<http::Body>, FetchError>> fetch(io::Loop&, std::string bucket, std::string key, uint64_t) override {
+    if (bucket + "/" + key != "code/f.zip" && !is_reserved(bucket)) co_return fail(FetchError::not_found, "no such object");
+    co_return http::make_body("zip from a bucket");
   }
+  io::Task<Place> upload_place(io::Loop&, std::string key) override {
+    asked.push_back(key);
+    co_return Place{"reserved", {"STS.1", "secret", "token", 0}};
+  }
+  io::Task<void> taken(io::Loop&, std::string bucket, std::string key) override {
+    consumed.push_back(bucket + "/" + key);
+    co_return;
+  }
+  bool is_reserved(const std::string& bucket) const override { return bucket == "reserved"; }
+  std::vector<std::string> asked, consumed;
 };
 
 class FcFixture : public ::testing::Test {
@@ -59,7 +69,7 @@ class FcFixture : public ::testing::Test {
     async_ = dispatch::make_async_invoker({&loop_}, *store_, invoker_, *catalogue_, settings_, rng_, {});
     loop_.wait(async_->start(loop_));
     identity_ = auth::Identity{.kind = auth::Identity::Kind::root};
-    dialect_ = std::make_unique<FcDialect>(FcContext{.catalogue = *catalogue_, .settings = settings_, .code = code_, .invoker = invoker_, .async = *async_,
+    dialect_ = std::make_unique<FcDialect>(FcContext{.catalogue = *catalogue_, .settings = settings_, .code = code_, .layers = layers_, .invoker = invoker_, .async = *async_,
                                                      .keyring = keyring_, .authorizer = authorizer_, .objects = objects_, .clock = loop_.clock(), .rng = rng_,
                                                      .region = "local", .verify = [this](const http::Request&) { return identity_; }});
   }
@@ -117,6 +127,7 @@ class FcFixture : public ::testing::Test {
   std::unique_ptr<store::Store> store_ = store::make_inline_store(*engine_);
   functions::FakeCodeStore code_;
   std::unique_ptr<functions::Catalogue> catalogue_ = functions::make_catalogue(*store_, code_, loop_.clock(), rng_);
+  functions::Layers layers_{*store_, loop_.clock()};
   functions::Settings settings_{*store_, loop_.clock()};
   FcFakeInvoker invoker_;
   FcFakeAuthorizer authorizer_;

@@ -16,7 +16,7 @@ constexpr size_t kMaxTimerPayload = 128 * 1024;            // section 4
 constexpr std::array<std::string_view, 8> kRuntimes{"python", "nodejs", "java", "php", "dotnetcore", "go", "custom", "custom-container"};
 constexpr std::array<std::string_view, 4> kReserved{"accessKeyID", "accessKeySecret", "securityToken", "topic"};
 // Stored as sent, for whoever asks again: the core does not act on them.
-constexpr std::array<std::string_view, 10> kFunctionExtras{"instanceType", "caPort", "layers", "instanceLifecycleConfig", "customContainerConfig",
+constexpr std::array<std::string_view, 9> kFunctionExtras{"instanceType", "caPort", "instanceLifecycleConfig", "customContainerConfig",
                                                            "customRuntimeConfig", "customHealthCheckConfig", "customDNS", "gpuMemorySize", "diskSize"};
 
 json::value default_service_member(std::string_view key) {
@@ -116,6 +116,7 @@ json::object function_json(const functions::Function& f) {
                    {"customContainerConfig", nullptr}, {"caPort", nullptr}, {"layers", json::array()}};
   for (std::string_view key : kFunctionExtras)
     if (const json::value* stored = f.vendor.if_contains(key)) out[key] = *stored;
+  if (const json::value* layers = f.vendor.if_contains("layers")) out["layers"] = *layers;  // fc_layers.cc reads and writes them
   add_times(out, f.created_us, f.modified_us);
   return out;
 }

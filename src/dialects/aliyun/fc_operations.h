@@ -29,12 +29,26 @@ io::Task<FcAnswer> fc_update_function(FcCall& call);
 io::Task<FcAnswer> fc_delete_function(FcCall& call);
 io::Task<FcAnswer> fc_list_functions(FcCall& call);
 io::Task<FcAnswer> fc_get_code(FcCall& call);
-io::Task<FcAnswer> fc_download_code(FcCall& call);
 io::Task<FcAnswer> fc_create_trigger(FcCall& call);
 io::Task<FcAnswer> fc_get_trigger(FcCall& call);
 io::Task<FcAnswer> fc_update_trigger(FcCall& call);
 io::Task<FcAnswer> fc_delete_trigger(FcCall& call);
 io::Task<FcAnswer> fc_list_triggers(FcCall& call);
+
+// fc_packages.cc
+io::Task<FcAnswer> fc_download_code(FcCall& call);
+io::Task<FcAnswer> fc_temp_code_token(FcCall& call);
+io::Task<FcAnswer> fc_temp_token(FcCall& call);
+io::Task<FcAnswer> fc_account_configs(FcCall& call);
+
+// fc_layers.cc
+io::Task<FcAnswer> fc_publish_layer(FcCall& call);
+io::Task<FcAnswer> fc_get_layer(FcCall& call);
+io::Task<FcAnswer> fc_get_layer_by_arn(FcCall& call);
+io::Task<FcAnswer> fc_list_layers(FcCall& call);
+io::Task<FcAnswer> fc_list_layer_versions(FcCall& call);
+io::Task<FcAnswer> fc_delete_layer(FcCall& call);
+io::Task<FcAnswer> fc_share_layer(FcCall& call);
 
 // fc_invoke.cc
 io::Task<FcAnswer> fc_invoke(FcCall& call);

@@ -36,6 +36,18 @@ constexpr FcRoute kRoutes[] = {
     {"GET", "services/{service}/functions/{function}/code", B::none, A::signed_, "fc:GetFunctionCode", fc_get_code},
     {"GET", "code-packages/{item}", B::none, A::own, "", fc_download_code},
 
+    {"GET", "services/{service}/tempCodeBucketToken", B::none, A::signed_, "fc:GetTempCodeBucketToken", fc_temp_code_token},
+    {"GET", "tempBucketToken", B::none, A::signed_, "fc:GetTempBucketToken", fc_temp_token},
+    {"GET", "accountConfigs", B::none, A::signed_, "fc:GetAccountSettings", fc_account_configs},
+
+    {"GET", "layers", B::none, A::signed_, "fc:ListLayers", fc_list_layers},
+    {"POST", "layers/{item}/versions", B::code, A::signed_, "fc:CreateLayerVersion", fc_publish_layer},
+    {"GET", "layers/{item}/versions", B::none, A::signed_, "fc:ListLayerVersions", fc_list_layer_versions},
+    {"PUT", "layers/{item}/acl", B::optional_json, A::signed_, "fc:PutLayerACL", fc_share_layer},
+    {"GET", "layers/{item}/versions/{rest}", B::none, A::signed_, "fc:GetLayerVersion", fc_get_layer},
+    {"DELETE", "layers/{item}/versions/{rest}", B::none, A::signed_, "fc:DeleteLayerVersion", fc_delete_layer},
+    {"GET", "layerarn/{rest}", B::none, A::signed_, "fc:GetLayerVersion", fc_get_layer_by_arn},
+
     {"POST", "services/{service}/functions/{function}/triggers", B::json, A::signed_, "fc:CreateTrigger", fc_create_trigger},
     {"GET", "services/{service}/functions/{function}/triggers", B::none, A::signed_, "fc:ListTriggers", fc_list_triggers},
     {"GET", "services/{service}/functions/{function}/triggers/{item}", B::none, A::signed_, "fc:GetTrigger", fc_get_trigger},
