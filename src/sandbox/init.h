@@ -1,7 +1,6 @@
 #pragma once
-// `mayfly __sandbox-init`: the process between the server and a program that runs sandboxed. The server starts its own binary again with
-// this argument (never fork without exec in a multithreaded process); it reads a Plan from descriptor 3, goes through the checklist in
-// init.cc, and becomes the program.
+// `mayfly __sandbox-init`: the nursery, see protocol.h. The server starts its own binary again with this argument (never fork without
+// exec in a multithreaded process); everything of a sandbox is then forked from that small process.
 
 #include <string_view>
 
@@ -9,7 +8,7 @@ namespace mayfly::sandbox {
 
 constexpr std::string_view kInitArgument = "__sandbox-init";
 
-// What main() calls when argv[1] is kInitArgument. Returns an exit status only when a step failed.
+// What main() calls when argv[1] is kInitArgument. Returns when the server's end of descriptor 3 is closed.
 int init_main(int argc, char** argv);
 
 }  // namespace mayfly::sandbox

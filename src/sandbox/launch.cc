@@ -1,70 +1,88 @@
 #include "sandbox/launch.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
-#include "base/json.h"
-#include "sandbox/init.h"
+#include <cstring>
+
+#include "sandbox/nursery.h"
+#include "sandbox/protocol.h"
 #include "sys/fault.h"
-#include "sys/unix_socket.h"
 
 namespace mayfly::sandbox {
-namespace {
 
-constexpr size_t kMaxReplyBytes = 4096;
-
-Expected<void, LaunchError> take_doors(const sys::Message& message, Sandbox& sandbox, std::vector<sys::Fd> doors) {
-  auto parsed = parse_json(message.bytes);
-  if (!parsed) return fail(LaunchError::refused, "the sandbox's init sent what is not JSON");
-  if (const auto* failed = find(*parsed, "failed")) {
-    return fail(LaunchError::refused, "the sandbox could not be made: " + std::string(view(failed->as_string())),
-                "user namespaces may be switched off (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone), or forbidden by a container's own profile");
-  }
-  sandbox.doors = std::move(doors);
-  return {};
-}
-
-}  // namespace
-
-// The outer process waits for the first one inside, which the kernel lets end only after every other process of its namespace.
-void Sandbox::kill() { sys::kill(first_ ? first_ : child_.pidfd, SIGKILL); }
+void Sandbox::kill() { sys::kill(parts_.keeper.pidfd, SIGKILL); }
 
 Sandbox::~Sandbox() {
   kill();
-  sys::wait_status(child_);
-  if (cgroup_) cgroup_->remove();
+  sys::wait_end(parts_.keeper.pidfd);
+  if (parts_.cgroup) parts_.cgroup->remove();
+}
+
+// The keeper's last word, if it came to that.
+void Sandbox::read_exit() {
+  sys::Message message;
+  while (!exit_ && sys::receive_message(parts_.lifeline.get(), kMaxWordsBytes, message) == sys::Received::message) {
+    int status = 0;
+    if (message.bytes.size() != 1 + sizeof status || message.bytes[0] != 'x') continue;
+    std::memcpy(&status, message.bytes.data() + 1, sizeof status);
+    exit_ = status;
+  }
+  if (!exit_) exit_ = SIGKILL;
+}
+
+io::Task<std::optional<int>> Sandbox::exit_status(io::Deadline deadline) {
+  if (!exit_) {
+    if (!co_await parts_.nursery->shard().wait_readable(parts_.keeper.pidfd.get(), deadline)) co_return std::nullopt;
+    read_exit();
+  }
+  co_return exit_;
+}
+
+io::Task<Expected<std::vector<sys::Fd>, LaunchError>> Sandbox::reply_of_keeper(sys::Fd reply, io::Deadline deadline) {
+  while (true) {
+    sys::Message message;
+    switch (sys::receive_message(reply.get(), kMaxWordsBytes, message)) {
+      case sys::Received::message:
+        if (message.bytes == "k") co_return std::move(message.fds);
+        co_return fail(LaunchError::refused, message.bytes);
+      case sys::Received::closed:
+        co_return fail(LaunchError::refused, "the sandbox has ended");
+      case sys::Received::nothing:
+        break;
+    }
+    if (!co_await parts_.nursery->shard().wait_readable(reply.get(), deadline)) co_return fail(LaunchError::timed_out, "the sandbox did not answer in time");
+  }
+}
+
+io::Task<Expected<sys::Fd, LaunchError>> Sandbox::tcp_socket(io::Deadline deadline) {
+  auto [ours, theirs] = sys::socket_pair(SOCK_SEQPACKET);
+  sys::set_nonblocking(ours.get());
+  int far = theirs.get();
+  (void)sys::try_send_message(parts_.lifeline.get(), "T", {&far, 1});  // where it has gone, the reply socket says so
+  theirs.reset();
+  MAYFLY_CO_TRY(auto given, co_await reply_of_keeper(std::move(ours), deadline));
+  MAYFLY_CHECK_OP(given.size(), ==, size_t{1});
+  co_return std::move(given.front());
+}
+
+io::Task<Expected<void, LaunchError>> Sandbox::mount(std::vector<Bind> binds, io::Deadline deadline) {
+  auto [ours, theirs] = sys::socket_pair(SOCK_SEQPACKET);
+  sys::set_nonblocking(ours.get());
+  std::string order = to_text(json::object{{"mount", binds_to_value(binds)}});
+  bool sent = co_await parts_.nursery->send(std::move(order), {parts_.lifeline.get(), theirs.get()}, deadline);
+  if (!sent) co_return fail(LaunchError::timed_out, "the sandbox nursery did not take the mount in time");
+  theirs.reset();
+  MAYFLY_CO_TRY(auto nothing, co_await reply_of_keeper(std::move(ours), deadline));
+  co_return Expected<void, LaunchError>{};
 }
 
 io::Task<Expected<std::unique_ptr<Sandbox>, LaunchError>> launch(io::Shard& shard, std::string self_path, Plan plan, std::optional<sys::Cgroup> cgroup,
                                                                  io::Deadline deadline) {
-  auto [ours, theirs] = sys::socket_pair(SOCK_SEQPACKET);
-  sys::pass_credentials(ours.get());
-  sys::set_nonblocking(ours.get());
-  // init's environment is empty: what the program gets is in the plan.
-  sys::Child child = sys::spawn({.path = self_path, .arguments = {self_path, std::string(kInitArgument)}, .inherited_fd = theirs.get()});
-  theirs.reset();
-  auto sandbox = std::make_unique<Sandbox>(std::move(child), std::move(ours), std::move(cgroup));
-  auto entries = sandbox->cgroup() ? sandbox->cgroup()->entries() : std::vector<sys::Fd>{};
-  std::vector<int> fds;
-  for (const auto& entry : entries) fds.push_back(entry.get());
-  sys::send_message(sandbox->control(), to_json(plan), fds);
-  while (true) {
-    sys::Message message;
-    switch (sys::receive_message(sandbox->control(), kMaxReplyBytes, message)) {
-      case sys::Received::message: {
-        auto fds = std::move(message.fds);
-        if (message.sender) sandbox->set_first(sys::open_pidfd(*message.sender));
-        MAYFLY_CO_TRY_VOID(take_doors(message, *sandbox, std::move(fds)));
-        co_return std::move(sandbox);
-      }
-      case sys::Received::closed:
-        co_return fail(LaunchError::refused, "the sandbox's init ended without a word");
-      case sys::Received::nothing:
-        break;
-    }
-    auto ready = co_await shard.wait_readable(sandbox->control(), deadline);
-    if (!ready) co_return fail(LaunchError::timed_out, "the sandbox was not ready in time");
-  }
+  Nursery nursery(shard, {.self_path = std::move(self_path), .ready = 0});
+  co_return co_await nursery.launch(std::move(plan), std::move(cgroup), deadline);
 }
 
 }  // namespace mayfly::sandbox

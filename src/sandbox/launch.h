@@ -1,5 +1,5 @@
 #pragma once
-// The server's side of a sandbox: starts init with a plan and the way into its cgroup, and takes what init hands out. Everything happens on the shard's thread; waiting is awaited.
+// A sandbox, as the server holds it. nursery.h makes them.
 
 #include <memory>
 #include <optional>
@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "io/shard.h"
+#include "sandbox/nursery_link.h"
 #include "sandbox/plan.h"
 #include "sys/cgroup.h"
 #include "sys/fd.h"
@@ -16,33 +17,56 @@
 namespace mayfly::sandbox {
 
 enum class LaunchError {
-  refused,    // a step failed; the message says which, and what the kernel said
+  refused,      // a step failed; the message says which, and what the kernel said
+  not_started,  // the program itself could not be started: absent, not executable, of another machine
   timed_out,
 };
 
-// A running sandbox. Destroying it kills everything inside, waits for its end (microseconds after SIGKILL), and removes its cgroup.
+// A running sandbox. Destroying it kills everything inside, waits for its end, and removes its cgroup; to wait without blocking the
+// shard, kill() it and await exit_status() first.
 class Sandbox {
  public:
-  Sandbox(sys::Child child, sys::Fd control, std::optional<sys::Cgroup> cgroup) : child_(std::move(child)), control_(std::move(control)), cgroup_(std::move(cgroup)) {}
+  struct Parts {
+    std::shared_ptr<NurseryLink> nursery;  // shared with all its sandboxes
+    sys::Fd lifeline;                      // to the keeper: the sandbox ends when this is closed
+    sys::Child keeper;                     // its pidfd; its number is the nursery's to know
+    sys::Fd program;                       // pidfd
+    sys::Fd control;
+    std::optional<sys::Cgroup> cgroup;
+  };
+  explicit Sandbox(Parts parts) : parts_(std::move(parts)) {}
   Sandbox(const Sandbox&) = delete;
   ~Sandbox();
 
-  int control() const { return control_.get(); }  // non-blocking; the program's descriptor 3 is the far end
-  // init's outer process: it ends after everything inside has ended.
-  const sys::Child& process() const { return child_; }
-  void kill();  // SIGKILL for the first process inside, and so for all
-  void set_first(sys::Fd pidfd) { first_ = std::move(pidfd); }
-  std::optional<sys::Cgroup>& cgroup() { return cgroup_; }
-  std::vector<sys::Fd> doors;                     // as Plan::doors, then the DNS socket if asked for
+  // Of a program that is not confined: sequenced packets, non-blocking; its descriptor 3 is the far end.
+  int control() const { return parts_.control.get(); }
+  sys::Fd frames;                // non-blocking end of the stream whose other end is the program's descriptor 3, when Plan::frames
+  sys::Fd output;                // non-blocking; what is written to the program's stdout and stderr, when Plan::confined
+  std::vector<sys::Fd> doors;    // as Plan::doors, then the DNS socket if asked for
+  std::optional<sys::Cgroup>& cgroup() { return parts_.cgroup; }
+
+  // pidfd of the program, for signals to it alone and for its memory.
+  const sys::Fd& program() const { return parts_.program; }
+  // The sandbox as a whole: its pidfd is readable once nothing runs inside any more.
+  const sys::Child& process() const { return parts_.keeper; }
+  void kill();  // SIGKILL for all that is inside
+
+  // The wait status of the program, once it has ended and all it left running with it (SIGKILL when kill() ended it); nullopt at the deadline.
+  io::Task<std::optional<int>> exit_status(io::Deadline deadline);
+  // A TCP socket of the sandbox's network, not connected, non-blocking: through it the server reaches a port inside at 127.0.0.1.
+  io::Task<Expected<sys::Fd, LaunchError>> tcp_socket(io::Deadline deadline);
+  // Shows more of the host's folders and files inside, read-only, to all that runs there.
+  io::Task<Expected<void, LaunchError>> mount(std::vector<Bind> binds, io::Deadline deadline);
 
  private:
-  sys::Child child_;
-  sys::Fd first_;  // the first process inside; empty until it has spoken
-  sys::Fd control_;
-  std::optional<sys::Cgroup> cgroup_;
+  io::Task<Expected<std::vector<sys::Fd>, LaunchError>> reply_of_keeper(sys::Fd reply, io::Deadline deadline);
+  void read_exit();
+
+  Parts parts_;
+  std::optional<int> exit_;
 };
 
-// Returns once init has taken every step but the last (exec). `self_path` is this binary; see init.h.
+// As Nursery::launch of a nursery made for this one launch.
 io::Task<Expected<std::unique_ptr<Sandbox>, LaunchError>> launch(io::Shard& shard, std::string self_path, Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline);
 
 }  // namespace mayfly::sandbox

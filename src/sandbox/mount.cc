@@ -22,30 +22,45 @@ constexpr const char* kRootOptions = "mode=755,size=4m,nr_inodes=4096";
 
 bool is_device(const Bind& bind) { return bind.target.starts_with("/dev/"); }
 
+constexpr uint64_t kSharedMemoryBytes = 64 << 20;  // /dev/shm, for locks and small buffers; it counts as the function's memory
+
+int open_tree(const std::string& path, unsigned flags) {
+  return static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags));
+}
+
 Tree take(const Bind& bind) {
-  int fd = static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, bind.source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+  int fd = open_tree(bind.source, AT_RECURSIVE);
   if (fd < 0 && errno == ENOENT && bind.optional) return {};
   Tree tree{sys::Fd(static_cast<int>(sys::check(fd, "open_tree", bind.source))), bind.target};
   mount_attr attributes{};
   // A device works on a read-only mount, but not on one without devices.
   attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | (is_device(bind) ? MOUNT_ATTR_NOEXEC : MOUNT_ATTR_NODEV);
   sys::check(::syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes), "mount_setattr", bind.source);
-  struct stat about;
-  sys::check(::fstat(fd, &about), "fstat", bind.source);
-  tree.folder = S_ISDIR(about.st_mode);
   return tree;
 }
 
 // Where `target` is while the new root is still on the stage.
 std::string staged(const std::string& target) { return kStage + target; }
 
-void attach(const Tree& tree) {
-  std::string target = staged(tree.target);
-  if (!sys::exists(target)) {
-    sys::make_folders(tree.folder ? target : std::filesystem::path(target).parent_path().string());
-    if (!tree.folder) sys::write_file(target, "");
-  }
+// Makes what `tree` will lie over, if it is not there. `visible` and `writable` are the target as it is seen and as it can be written.
+void make_mount_point(const Tree& tree, const std::string& visible, const std::string& writable) {
+  if (sys::exists(visible)) return;
+  struct stat about;
+  sys::check(::fstat(tree.mount.get(), &about), "fstat", tree.target);
+  bool folder = S_ISDIR(about.st_mode);
+  sys::make_folders(folder ? writable : std::filesystem::path(writable).parent_path().string());
+  if (!folder) sys::write_file(writable, "");
+}
+
+void attach(const Tree& tree, const std::string& target) {
   sys::check(::syscall(SYS_move_mount, tree.mount.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH), "move_mount", tree.target);
+}
+
+// A path by which `target` in the root's own file system is reached, whatever lies over it.
+std::string under(const sys::Fd& root, const std::string& target) { return "/proc/self/fd/" + std::to_string(root.get()) + target; }
+
+void mount_new(const char* kind, const char* target, unsigned long flags, const std::string& options) {
+  sys::check(::mount(kind, target, kind, flags, options.c_str()), "mount", target);
 }
 
 // /bin, /lib and their kind are links into /usr on a merged system, and folders on others (those come as binds).
@@ -82,21 +97,43 @@ std::vector<Tree> take_trees(const std::vector<Bind>& binds) {
   return trees;
 }
 
-void enter_root(std::vector<Tree> trees, const std::map<std::string, std::string>& files) {
+sys::Fd enter_root(std::vector<Tree> trees) {
   sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "mount", "/ private");
   sys::check(::mount("tmpfs", kStage, "tmpfs", MS_NOSUID | MS_NODEV, kRootOptions), "mount", "new root");
+  sys::Fd root(static_cast<int>(sys::check(open_tree(kStage, 0), "open_tree", "new root")));
   for (const char* folder : {"/proc", "/tmp", "/dev", "/dev/shm", "/etc", "/opt", "/code", "/var", "/home", "/root", "/run"}) {
     sys::make_folders(staged(folder));
   }
   copy_links();
   make_links();
-  for (const auto& tree : trees) attach(tree);
-  for (const auto& [path, text] : files) {
-    sys::make_folders(std::filesystem::path(staged(path)).parent_path().string());
-    sys::write_file(staged(path), text);
+  for (const auto& tree : trees) {
+    make_mount_point(tree, staged(tree.target), staged(tree.target));
+    attach(tree, staged(tree.target));
   }
-  sys::check(::mount("proc", staged("/proc").c_str(), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr), "mount", "/proc");
+  mount_new("proc", staged("/proc").c_str(), MS_NOSUID | MS_NODEV | MS_NOEXEC, "");
   pivot();
+  return root;
+}
+
+void attach_trees(const sys::Fd& root, const std::vector<Tree>& trees) {
+  for (const auto& tree : trees) {
+    make_mount_point(tree, tree.target, under(root, tree.target));
+    attach(tree, tree.target);
+  }
+}
+
+void write_files(const sys::Fd& root, const std::map<std::string, std::string>& files) {
+  for (const auto& [path, text] : files) {
+    sys::make_folders(std::filesystem::path(under(root, path)).parent_path().string());
+    sys::write_file(under(root, path), text);
+  }
+}
+
+void private_mounts(uint64_t tmp_bytes) {
+  mount_new("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777,size=" + std::to_string(tmp_bytes));
+  mount_new("tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=" + std::to_string(kSharedMemoryBytes));
+  constexpr unsigned long kReadOnly = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  sys::check(::mount(nullptr, "/proc", nullptr, kReadOnly, nullptr), "mount", "/proc read-only");
 }
 
 }  // namespace mayfly::sandbox

@@ -45,6 +45,8 @@ sys::Fd listen_inside(uint16_t port) {
   return fd;
 }
 
+sys::Fd tcp_socket_inside() { return sys::Fd(static_cast<int>(sys::check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket", "tcp"))); }
+
 sys::Fd dns_socket_inside() { return bound_inside(SOCK_DGRAM, kDnsPort); }
 
 }  // namespace mayfly::sandbox

@@ -1,7 +1,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sandbox/steps.h"
@@ -15,19 +15,8 @@ void die_with_parent() {
   if (::getppid() != parent) ::raise(SIGKILL);  // it ended just before
 }
 
-void enter_pid_namespace() {
-  sys::check(::unshare(CLONE_NEWPID), "unshare", "pid namespace");
-  pid_t child = static_cast<pid_t>(sys::check(::fork(), "fork"));
-  if (child == 0) {
-    // Its parent is outside the namespace, so getppid() is 0 whether it lives or not; the control socket tells (zygote.py).
-    sys::check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl", "PR_SET_PDEATHSIG");
-    return;
-  }
-  ::close_range(0, ~0u, 0);  // the far end must see the program go when the program goes
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0) {}
-  if (WIFSIGNALED(status)) ::raise(WTERMSIG(status));
-  ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+pid_t fork_into(uint64_t namespaces) {
+  return static_cast<pid_t>(sys::check(::syscall(SYS_clone, namespaces | SIGCHLD, nullptr, nullptr, nullptr, nullptr), "clone", "user and pid namespaces"));
 }
 
 }  // namespace mayfly::sandbox

@@ -1,12 +1,6 @@
 #pragma once
-// Plan: all that `mayfly __sandbox-init` needs to know, sent to it as one JSON message over its control socket (descriptor 3), because
-// arguments and environment of a process are visible to others. The server makes it; init.cc carries it out step by step.
-//
-// What goes over the control socket, in order:
-//   server -> init   the plan, with the entries of a cgroup attached (sys::Cgroup::entries), which init enters first
-//   init -> server   {"doors": n} with n listening sockets attached, in the order of Plan::doors
-//   (the program)    from its exec on, the same socket is the program's, as descriptor 3
-// or, when a step fails, {"failed": "step: call subject: error"} and exit status kInitFailed.
+// Plan: all that makes one sandbox, from its file system to the program that runs in it. The server makes it; it travels as JSON over
+// private sockets (protocol.h), because arguments and environment of a process are visible to others.
 
 #include <cstdint>
 #include <map>
@@ -14,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
+#include "base/json.h"
 
 namespace mayfly::sandbox {
 
@@ -48,11 +42,14 @@ struct Plan {
   bool operator==(const Plan&) const = default;
 };
 
-std::string to_json(const Plan& plan);
-Plan plan_from_json(std::string_view text);  // the peer is ourselves: a malformed plan is a bug
+json::value to_value(const Plan& plan);
+Plan plan_from_value(const json::value& from);  // the peer is ourselves: a malformed plan is a bug
+
+json::value binds_to_value(const std::vector<Bind>& binds);
+std::vector<Bind> binds_from_value(const json::value& from);
 
 constexpr size_t kMaxPlanBytes = 128 << 10;  // the environment is at most 4 KB, the rest are our own lists; SO_SNDBUF is 208 KB
-constexpr int kControlFd = 3;
-constexpr int kInitFailed = 97;
+constexpr int kProgramFd = 3;      // what the program finds the far end of Sandbox::frames or Sandbox::control() as
+constexpr int kProgramFailed = 97;  // exit status of a program that was not reached
 
 }  // namespace mayfly::sandbox

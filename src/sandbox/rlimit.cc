@@ -14,6 +14,13 @@ void set_limit(__rlimit_resource which, rlim_t value, const char* name) {
 constexpr rlim_t kMessageQueueBytes = 800 << 10;  // the kernel's default; locked memory is for io_uring and BPF, which are refused
 constexpr rlim_t kLockedBytes = 64 << 10;
 
+// As many as the server may have: the cgroup holds the limit.
+void raise_processes() {
+  rlimit limit;
+  sys::check(::getrlimit(RLIMIT_NPROC, &limit), "getrlimit", "nproc");
+  set_limit(RLIMIT_NPROC, limit.rlim_max, "nproc");
+}
+
 }  // namespace
 
 void limit_resources(const Plan& plan) {
@@ -22,6 +29,7 @@ void limit_resources(const Plan& plan) {
   set_limit(RLIMIT_MSGQUEUE, kMessageQueueBytes, "msgqueue");
   set_limit(RLIMIT_MEMLOCK, kLockedBytes, "memlock");
   if (plan.processes > 0) set_limit(RLIMIT_NPROC, plan.processes, "nproc");
+  else raise_processes();
 }
 
 }  // namespace mayfly::sandbox

@@ -21,7 +21,7 @@ TEST(Plan, SurvivesItsWayToInit) {
             .folder = "/code",
             .open_files = 9,
             .processes = 8};
-  EXPECT_EQ(plan_from_json(to_json(plan)), plan);
+  EXPECT_EQ(plan_from_value(to_value(plan)), plan);
 }
 
 TEST(Etc, LeadsTheVendorsHostNamesToTheLoopback) {

@@ -1,16 +1,19 @@
 #include "sandbox/seccomp.h"
 
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <memory>
 #include <vector>
 
+#include "sandbox/steps.h"
 #include "sys/fault.h"
 #include "sys/fd.h"
 
@@ -105,6 +108,12 @@ std::string seccomp_program() {
   refuse_sockets(filter.get());
   refuse_ioctls(filter.get());
   return exported(filter.get());
+}
+
+void install_filter(const std::string& program) {
+  sock_fprog filter{.len = static_cast<unsigned short>(program.size() / sizeof(sock_filter)),
+                    .filter = reinterpret_cast<sock_filter*>(const_cast<char*>(program.data()))};
+  sys::check(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), "prctl", "PR_SET_SECCOMP");
 }
 
 }  // namespace mayfly::sandbox

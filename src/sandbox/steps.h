@@ -1,6 +1,7 @@
 #pragma once
-// The steps of a sandbox, one kernel facility per file. Each is called once by init.cc, in the order listed there, inside the process
-// that becomes the sandbox's init; each failure is a sys::Fault that names the call. None is called in the server.
+// The steps of a sandbox, one kernel facility per file. Each is called once, by the nursery (init.cc), by the keeper (keeper.cc) or by
+// what becomes the program (program.cc), in the order listed there; each failure is a sys::Fault that names the call. None is called in
+// the server.
 
 #include <cstdint>
 #include <map>
@@ -12,41 +13,52 @@
 
 namespace mayfly::sandbox {
 
-// user.cc: a user namespace in which we are root. Outside, that root is `host_uid` (when we were started by root) or ourselves.
-void enter_user_namespace(uint32_t host_uid);
+// user.cc. The nursery of an ordinary user makes itself root over a user and a mount namespace of its own, so that it may do for its
+// keepers what root's nursery may.
+void become_root_of_own_namespaces();
 bool started_by_root();
+// Makes the process `pid`, which was cloned into a new user namespace, root there; outside it is `host_uid`, user and group.
+void map_root(pid_t pid, uint32_t host_uid);
+void become_mapped_root();  // by that process, once it is mapped
 
 // mount.cc: the root file system.
 struct Tree {
   sys::Fd mount;  // a detached, read-only copy of a host folder or file
   std::string target;
-  bool folder = true;
 };
-// Taken before the user namespace when root (folders only root can reach), after it otherwise.
 std::vector<Tree> take_trees(const std::vector<Bind>& binds);
-// A tmpfs with the trees, the files, /dev, /proc and /tmp in it becomes "/", read-only; the host's is gone.
-void enter_root(std::vector<Tree> trees, const std::map<std::string, std::string>& files);
+// A tmpfs with the trees, /dev, /proc and /tmp in it becomes "/", read-only; the host's is gone. Returns the way to write to it still.
+sys::Fd enter_root(std::vector<Tree> trees);
+// Later, by way of what enter_root returned:
+void attach_trees(const sys::Fd& root, const std::vector<Tree>& trees);
+void write_files(const sys::Fd& root, const std::map<std::string, std::string>& files);
+// For a confined program: its own /tmp and /dev/shm, /proc read-only.
+void private_mounts(uint64_t tmp_bytes);
 
 // pid.cc
 void die_with_parent();    // SIGKILL when the process that started us ends
-// Forks the first process of a new pid namespace and returns in it. The caller's process stays outside as its parent: it waits, ends as
-// the child ended, and never returns.
-void enter_pid_namespace();
+// A child by the clone flags given (new namespaces), or none; 0 in the child.
+pid_t fork_into(uint64_t namespaces);
 
 // uts_ipc.cc: own host name, own System V IPC and POSIX queues.
-void enter_uts_and_ipc_namespaces(const std::string& hostname);
+void enter_uts_and_ipc_namespaces();
+void name_host(const std::string& hostname);
 
 // net.cc: a network of nothing but a loopback, and the sockets of the door.
 void enter_net_namespace();
 sys::Fd listen_inside(uint16_t port);  // 127.0.0.1
 sys::Fd dns_socket_inside();           // UDP 127.0.0.1:53
+sys::Fd tcp_socket_inside();           // not connected, non-blocking
 
 // rlimit.cc
 void limit_resources(const Plan& plan);
 
-// capabilities.cc: out of the bounding set goes everything the zygote does not need to shut its workers in; no set-uid program gives
-// privileges back.
-void drop_bounding_set();
-void no_new_privileges();
+// capabilities.cc
+void drop_bounding_set();    // all that a zygote does not need to shut its workers in
+void drop_all_capabilities();  // from every set
+void no_new_privileges();    // no set-uid program gives any back
+
+// seccomp.cc; after no_new_privileges.
+void install_filter(const std::string& program);
 
 }  // namespace mayfly::sandbox

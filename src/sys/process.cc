@@ -1,6 +1,7 @@
 #include "sys/process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -83,6 +84,15 @@ int wait_status(const Child& child) {
     if (errno != EINTR) throw Fault("waitpid", std::to_string(child.pid), errno);
   }
   return status;
+}
+
+void wait_end(const Fd& pidfd) {
+  pollfd end{pidfd.get(), POLLIN, 0};
+  while (::poll(&end, 1, -1) < 0) {
+    if (errno != EINTR) throw Fault("poll", "pidfd", errno);
+  }
+  siginfo_t info;
+  (void)::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, WEXITED | WNOHANG);  // ECHILD: another reaps it
 }
 
 }  // namespace mayfly::sys

@@ -31,5 +31,7 @@ Fd open_pidfd(pid_t pid);
 void kill(const Fd& pidfd, int signal);  // a process that has already ended is fine
 uint64_t peak_memory_bytes(const Fd& pidfd);  // most it ever had resident; 0 once it has ended
 int wait_status(const Child& child);     // reaps our own child, blocking; wait status
+// Blocks until the process has ended. Reaps it if it was ours to reap, which an orphan becomes when we are the first process of a container.
+void wait_end(const Fd& pidfd);
 
 }  // namespace mayfly::sys

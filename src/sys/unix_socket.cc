@@ -29,7 +29,7 @@ void pass_credentials(int socket) {
   check(::setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof on), "setsockopt SO_PASSCRED");
 }
 
-bool send_message(int socket, std::string_view bytes, std::span<const int> fds) {
+Sent try_send_message(int socket, std::string_view bytes, std::span<const int> fds) {
   MAYFLY_CHECK_OP(fds.size(), <=, kMaxPassedFds);
   iovec part{const_cast<char*>(bytes.data()), bytes.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPassedFds)] = {};
@@ -47,10 +47,17 @@ bool send_message(int socket, std::string_view bytes, std::span<const int> fds) 
   }
   while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) {
     if (errno == EINTR) continue;
-    if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN) return false;
+    if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN) return Sent::closed;
+    if (errno == EAGAIN) return Sent::full;
     throw Fault("sendmsg", "", errno);
   }
-  return true;
+  return Sent::message;
+}
+
+bool send_message(int socket, std::string_view bytes, std::span<const int> fds) {
+  Sent sent = try_send_message(socket, bytes, fds);
+  if (sent == Sent::full) throw Fault("sendmsg", "", EAGAIN);
+  return sent == Sent::message;
 }
 
 namespace {

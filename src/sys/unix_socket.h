@@ -21,7 +21,7 @@ void set_nonblocking(int fd);
 void set_inheritable(int fd);            // cleared close-on-exec
 void pass_credentials(int socket);       // from now on each received message says who sent it, in this process's pid namespace
 
-constexpr size_t kMaxPassedFds = 8;      // per message; we never pass more
+constexpr size_t kMaxPassedFds = 64;     // per message; we never pass more: a sandbox's dozen mounts and what its program gets
 
 struct Message {
   std::string bytes;
@@ -29,7 +29,10 @@ struct Message {
   std::optional<pid_t> sender;           // with pass_credentials
 };
 
-// One message. False if the far end is gone. May block.
+enum class Sent { message, full, closed };
+// One message. `full` only on a non-blocking socket: the far end has not taken those before.
+Sent try_send_message(int socket, std::string_view bytes, std::span<const int> fds = {});
+// The same where the socket blocks, or holds all that is ever sent. False if the far end is gone.
 bool send_message(int socket, std::string_view bytes, std::span<const int> fds = {});
 
 enum class Received { message, nothing, closed };

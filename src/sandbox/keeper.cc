@@ -1,0 +1,209 @@
+#include "sandbox/keeper.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "sandbox/program.h"
+#include "sandbox/protocol.h"
+#include "sandbox/steps.h"
+#include "sys/fault.h"
+#include "sys/process.h"
+
+namespace mayfly::sandbox {
+namespace {
+
+class Keeper {
+ public:
+  Keeper(sys::Fd link, const std::string& seccomp) : link_(std::move(link)), seccomp_(seccomp) {}
+
+  void prepare();  // all that needs no plan
+  void launch();
+  void serve();
+
+ private:
+  json::value next_order(std::vector<sys::Fd>& fds);
+  void build(const Base& base);
+  void specialise(const Plan& plan, const std::vector<Tree>& trees);
+  void start_program(const Plan& plan, Launch what);
+  bool take_request();
+  void answer(const std::string& request, std::vector<sys::Fd> fds);
+  void reap();
+
+  sys::Fd link_, lifeline_;
+  const std::string& seccomp_;
+  const char* step_ = "user namespace";  // being taken, for the sentence the server shows when the kernel refuses it
+  std::string failed_;                   // words of the failure of prepare(), which nobody can be told before there is a lifeline
+  sys::Fd root_;
+  std::vector<sys::Fd> doors_;
+  pid_t program_ = -1;
+};
+
+json::value Keeper::next_order(std::vector<sys::Fd>& fds) {
+  sys::Message message;
+  if (sys::receive_message(link_.get(), kMaxPlanBytes + kMaxWordsBytes, message) != sys::Received::message) ::_exit(0);  // not needed
+  fds = std::move(message.fds);
+  auto order = parse_json(message.bytes);
+  MAYFLY_CHECK(order.has_value());
+  return std::move(*order);
+}
+
+void Keeper::prepare() {
+  std::vector<sys::Fd> none;
+  auto base = next_order(none);
+  if (base.is_null()) return;
+  try {
+    build(base_from_value(base));
+  } catch (const sys::Fault& fault) {
+    failed_ = std::string(step_) + ": " + fault.what();
+  }
+}
+
+void Keeper::build(const Base& base) {
+  become_mapped_root();
+  step_ = "mount namespace";
+  sys::check(::unshare(CLONE_NEWNS), "unshare", "mount namespace");
+  step_ = "uts and ipc namespaces";
+  enter_uts_and_ipc_namespaces();
+  step_ = "network namespace";
+  enter_net_namespace();
+  step_ = "root file system";
+  root_ = enter_root(take_trees(base.binds));
+  step_ = "door";
+  for (uint16_t port : base.doors) doors_.push_back(listen_inside(port));
+  if (base.dns_door) doors_.push_back(dns_socket_inside());
+}
+
+void Keeper::launch() {
+  std::vector<sys::Fd> fds;
+  auto order = next_order(fds);
+  Plan plan = plan_from_value(order.at("launch"));
+  const auto& targets = order.at("targets").as_array();
+  Launch what = take_launch(plan, fds, targets.size());
+  std::vector<Tree> trees;
+  for (size_t i = 0; i < targets.size(); ++i) trees.push_back({std::move(fds[i]), std::string(view(targets[i].as_string()))});
+  link_.reset();
+  lifeline_ = std::move(what.lifeline);
+  try {
+    if (failed_.empty() && plan.isolation == Isolation::full) specialise(plan, trees);
+    if (failed_.empty()) start_program(plan, std::move(what));
+  } catch (const sys::Fault& fault) {
+    failed_ = std::string(step_) + ": " + fault.what();
+  }
+  if (failed_.empty()) return;
+  sys::send_message(lifeline_.get(), to_text(json::object{{"failed", failed_}}));
+  ::_exit(kProgramFailed);
+}
+
+void Keeper::specialise(const Plan& plan, const std::vector<Tree>& trees) {
+  step_ = "host name";
+  name_host(plan.hostname);
+  step_ = "files of the root file system";
+  attach_trees(root_, trees);
+  write_files(root_, plan.files);
+  if (!plan.confined) return;
+  step_ = "private folders";
+  private_mounts(plan.tmp_bytes);
+}
+
+void Keeper::start_program(const Plan& plan, Launch what) {
+  step_ = "program";
+  sigset_t ends;
+  ::sigemptyset(&ends);
+  ::sigaddset(&ends, SIGCHLD);
+  ::signal(SIGCHLD, SIG_DFL);  // the nursery ignores it
+  sys::check(::sigprocmask(SIG_BLOCK, &ends, nullptr), "sigprocmask");
+  program_ = fork_into(0);
+  if (program_ == 0) become_program(plan, std::move(what), seccomp_);
+  std::vector<sys::Fd> pidfds;
+  pidfds.push_back(sys::open_pidfd(::getpid()));
+  pidfds.push_back(sys::open_pidfd(program_));
+  std::vector<int> handed{pidfds[0].get(), pidfds[1].get()};
+  for (const auto& door : doors_) handed.push_back(door.get());
+  sys::send_message(lifeline_.get(), to_text(json::object{{"doors", doors_.size()}}), handed);
+  doors_.clear();
+}
+
+// Tells the server of the program's end and ends, and with it all that is inside.
+void Keeper::reap() {
+  int status = 0;
+  for (pid_t ended; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (ended != program_) continue;
+    std::string words = "x";
+    words.append(reinterpret_cast<const char*>(&status), sizeof status);
+    sys::send_message(lifeline_.get(), words);
+    ::_exit(0);
+  }
+}
+
+void Keeper::answer(const std::string& request, std::vector<sys::Fd> fds) {
+  MAYFLY_CHECK(!fds.empty());
+  sys::Fd reply = std::move(fds.front());
+  try {
+    std::vector<sys::Fd> given;
+    if (request[0] == 'T') given.push_back(tcp_socket_inside());
+    if (request[0] == 'M') {
+      std::vector<Tree> trees;
+      std::string_view targets(request);
+      targets.remove_prefix(1);
+      for (size_t i = 1; i < fds.size(); ++i) {
+        size_t end = targets.find('\0');
+        trees.push_back({std::move(fds[i]), std::string(targets.substr(0, end))});
+        targets.remove_prefix(end + 1);
+      }
+      attach_trees(root_, trees);
+    }
+    std::vector<int> handed;
+    for (const auto& fd : given) handed.push_back(fd.get());
+    sys::send_message(reply.get(), "k", handed);
+  } catch (const sys::Fault& fault) {
+    sys::send_message(reply.get(), fault.what());
+  }
+}
+
+// False when the server has gone.
+bool Keeper::take_request() {
+  sys::Message message;
+  if (sys::receive_message(lifeline_.get(), kMaxPlanBytes, message) != sys::Received::message) return false;
+  answer(message.bytes, std::move(message.fds));
+  return true;
+}
+
+void Keeper::serve() {
+  sigset_t ends;
+  ::sigemptyset(&ends);
+  ::sigaddset(&ends, SIGCHLD);
+  sys::Fd ended(static_cast<int>(sys::check(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd")));
+  while (true) {
+    reap();
+    pollfd waited[] = {{lifeline_.get(), POLLIN, 0}, {ended.get(), POLLIN, 0}};
+    if (::poll(waited, 2, -1) < 0) continue;
+    signalfd_siginfo info;
+    while (::read(ended.get(), &info, sizeof info) > 0) {}
+    if (waited[0].revents != 0 && !take_request()) ::_exit(0);
+  }
+}
+
+}  // namespace
+
+void keep(sys::Fd link, const std::string& seccomp) {
+  try {
+    ::prctl(PR_SET_NAME, "mayfly-keeper");
+    if (::dup3(link.release(), kLinkFd, O_CLOEXEC) < 0) ::_exit(kProgramFailed);
+    ::close_range(kLinkFd + 1, ~0u, 0);  // the nursery's, and the links of other keepers
+    Keeper keeper(sys::Fd(kLinkFd), seccomp);
+    keeper.prepare();
+    keeper.launch();
+    keeper.serve();
+  } catch (const sys::Fault& fault) {
+    fmt::print(stderr, "mayfly: a sandbox's keeper: {}\n", fault.what());
+  }
+  ::_exit(kProgramFailed);
+}
+
+}  // namespace mayfly::sandbox

@@ -1,0 +1,183 @@
+// The nursery, and what the server can do with a sandbox.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <sstream>
+
+#include "sandbox/fixture.h"
+#include "sys/process.h"
+#include "sys/unix_socket.h"
+
+namespace mayfly::sandbox {
+namespace {
+
+using NurseryTest = InNursery;
+
+TEST_F(NurseryTest, AConfinedProgramPrintsToTheServerAndItsStatusIsKnown) {
+  auto sandbox = launched(confined_plan({"/bin/sh", "-c", "echo out; echo err >&2; cat; exit 5"}));
+  EXPECT_EQ(all_of(sandbox->output), "out\nerr\n");
+  EXPECT_EQ(status_of(*sandbox), 5 << 8);
+  EXPECT_EQ(status_of(*sandbox), 5 << 8) << "asked again";
+  EXPECT_EQ(sandbox->doors.size(), 4u);
+}
+
+TEST_F(NurseryTest, ASignalThatEndsTheProgramIsItsStatus) {
+  EXPECT_EQ(status_of(*launched(confined_plan({"/bin/sh", "-c", "kill -TERM $$"}))), SIGTERM);
+  EXPECT_EQ(status_of(*launched(python_plan("import os; os.abort()"))), SIGABRT);
+}
+
+TEST_F(NurseryTest, AStatusIsUnknownUntilTheDeadlineWhileTheProgramRuns) {
+  auto sandbox = launched(confined_plan({"/bin/sleep", "1000"}));
+  EXPECT_EQ(status_of(*sandbox, 1000), std::nullopt);
+  sandbox->kill();
+  EXPECT_EQ(status_of(*sandbox), SIGKILL);
+}
+
+TEST_F(NurseryTest, APoliteSignalReachesTheProgramAlone) {
+  auto sandbox = launched(python_plan("import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(3))\nprint('ready', flush=True)\nsignal.pause()"));
+  EXPECT_EQ(next_piece(sandbox->output), "ready\n");
+  sys::kill(sandbox->program(), SIGTERM);
+  EXPECT_EQ(status_of(*sandbox), 3 << 8);
+}
+
+TEST_F(NurseryTest, FramesAreAStreamWhoseFarEndIsTheProgramsDescriptorThree) {
+  Plan plan = confined_plan({"/bin/sh", "-c", "read line <&3; echo \"got $line\" >&3"});
+  plan.frames = true;
+  auto sandbox = launched(plan);
+  sys::write_all(sandbox->frames.get(), "a frame\n", "test");
+  EXPECT_EQ(all_of(sandbox->frames), "got a frame\n");
+}
+
+TEST_F(NurseryTest, AProgramThatIsNotConfinedHasPacketsOnDescriptorThree) {
+  Plan plan = confined_plan({"/usr/bin/python3", "-S", "-c", "import os\nos.write(3, os.read(3, 100) + b' yourself')"});
+  plan.confined = false;
+  auto sandbox = launched(plan);
+  sys::send_message(sandbox->control(), "hello");
+  EXPECT_EQ(status_of(*sandbox), 0);
+  sys::Message message;
+  ASSERT_EQ(sys::receive_message(sandbox->control(), 100, message), sys::Received::message);
+  EXPECT_EQ(message.bytes, "hello yourself");
+  EXPECT_EQ(sys::receive_message(sandbox->control(), 100, message), sys::Received::closed);
+}
+
+TEST_F(NurseryTest, TheServerReachesAPortInside) {
+  auto sandbox = launched(python_plan("import socket\ns = socket.create_server(('127.0.0.1', 9000))\nprint('listening', flush=True)\nc, _ = s.accept()\nc.sendall(b'hi ' + c.recv(100))"));
+  EXPECT_EQ(next_piece(sandbox->output), "listening\n");
+  auto socket = tcp_socket(*sandbox);
+  ASSERT_TRUE(socket) << socket.error().message;
+  sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(9000), .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+  EXPECT_TRUE(::connect(socket->get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 || errno == EINPROGRESS);
+  pollfd writable{socket->get(), POLLOUT, 0};
+  EXPECT_EQ(::poll(&writable, 1, 10'000), 1);
+  sys::write_all(socket->get(), "server", "test");
+  EXPECT_EQ(next_piece(*socket), "hi server");
+}
+
+TEST_F(NurseryTest, AnEndedSandboxGivesNoSocket) {
+  auto sandbox = launched(confined_plan({"/bin/true"}));
+  EXPECT_EQ(status_of(*sandbox), 0);
+  auto socket = tcp_socket(*sandbox);
+  ASSERT_FALSE(socket);
+  EXPECT_EQ(socket.error().message, "the sandbox has ended");
+}
+
+TEST_F(NurseryTest, FoldersAndFilesAreMountedLateAndReadOnly) {
+  sys::make_folders(folder_ + "/code");
+  sys::write_file(folder_ + "/code/index.js", "the code");
+  sys::write_file(folder_ + "/layer", "the layer");
+  auto sandbox = launched(confined_plan({"/bin/sh", "-c", "ls /code; echo started; while [ ! -e /opt/deep/layer ]; do :; done; cat /code/index.js /opt/deep/layer; echo x 2>&1 > /code/x"}));
+  EXPECT_EQ(next_piece(sandbox->output), "started\n");
+  auto mounted = mount(*sandbox, {{folder_ + "/code", "/code"}, {folder_ + "/absent", "/opt/absent", true}, {folder_ + "/layer", "/opt/deep/layer"}});
+  ASSERT_TRUE(mounted) << mounted.error().message;
+  EXPECT_EQ(all_of(sandbox->output), "the codethe layer/bin/sh: 1: cannot create /code/x: Read-only file system\n");
+  auto refused = mount(*sandbox, {{folder_ + "/absent", "/opt"}});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("open_tree " + folder_ + "/absent: No such file or directory"), std::string::npos) << refused.error().message;
+}
+
+TEST_F(NurseryTest, AProgramThatCannotBeStartedIsNamed) {
+  auto refused = launch(confined_plan({"/code/bootstrap"}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, LaunchError::not_started);
+  EXPECT_EQ(refused.error().message, "the program could not be started: execve /code/bootstrap: No such file or directory");
+}
+
+TEST_F(NurseryTest, AStepThatIsRefusedIsNamed) {
+  Plan plan = confined_plan({"/bin/true"});
+  plan.folder = "/nowhere";
+  auto refused = launch(plan);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, LaunchError::refused);
+  EXPECT_EQ(refused.error().message, "the sandbox could not be made: working directory: chdir /nowhere: No such file or directory");
+  plan.folder = "/";
+  plan.binds.push_back({folder_ + "/absent", "/code"});
+  refused = launch(plan);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("open_tree " + folder_ + "/absent"), std::string::npos) << refused.error().message;
+}
+
+TEST_F(NurseryTest, ALaunchThatIsRefusedLeavesNoCgroup) {
+  std::string why;
+  auto root = sys::CgroupRoot::find(why);
+  if (!root) GTEST_SKIP() << why;
+  std::string name = "mayfly-test-refused-" + std::to_string(::getpid());
+  EXPECT_FALSE(launch(confined_plan({"/code/bootstrap"}), sys::Cgroup(*root, name, {})));
+  for (const auto& [controller, folder] : root->folders()) EXPECT_FALSE(sys::exists(folder + "/" + name));
+}
+
+// Processes below `pid`, by name.
+std::map<std::string, std::vector<pid_t>> below(pid_t pid) {
+  std::map<std::string, std::vector<pid_t>> out;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+    std::istringstream list(sys::read_file_if_exists(thread.path() / "children").value_or(""));
+    for (pid_t child; list >> child;) {
+      out[sys::read_file_if_exists("/proc/" + std::to_string(child) + "/comm").value_or("")].push_back(child);
+      for (auto& [name, pids] : below(child)) out[name].insert(out[name].end(), pids.begin(), pids.end());
+    }
+  }
+  return out;
+}
+
+TEST_F(NurseryTest, SandboxesLiveOnWhenTheNurseryIsKilledAndTheNextLaunchStartsAnother) {
+  auto lasting = launched(confined_plan({"/bin/sh", "-c", "echo one; while [ ! -e /code/go ]; do :; done; echo two"}));
+  EXPECT_EQ(next_piece(lasting->output), "one\n");
+  auto nursery = sys::open_pidfd(below(::getpid())["mayfly-nursery\n"].at(0));
+  sys::kill(nursery, SIGKILL);
+  pollfd ended{nursery.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ended, 1, 10'000), 1);
+  EXPECT_EQ(printed_by(confined_plan({"/bin/echo", "again"})), "again\n");
+  sys::write_file(folder_ + "/go", "");
+  ASSERT_TRUE(mount(*lasting, {{folder_ + "/go", "/code/go"}}));
+  EXPECT_EQ(next_piece(lasting->output), "two\n");
+  EXPECT_EQ(status_of(*lasting), 0);
+}
+
+TEST_F(NurseryTest, NothingRunsOnWhenTheServerIsKilled) {
+  auto [ours, theirs] = sys::socket_pair(SOCK_STREAM);
+  auto self = sys::self_path();
+  auto server = sys::spawn({.path = self, .arguments = {self, std::string(kServeArgument)}, .inherited_fd = theirs.get()});
+  theirs.reset();
+  EXPECT_EQ(next_piece(ours), "running");
+  std::vector<sys::Fd> processes;
+  for (const auto& [name, pids] : below(server.pid)) {
+    for (pid_t pid : pids) processes.push_back(sys::open_pidfd(pid));
+  }
+  EXPECT_GE(processes.size(), 3u) << "nursery, keeper, program, and perhaps more";
+  sys::kill(server.pidfd, SIGKILL);
+  EXPECT_TRUE(WIFSIGNALED(sys::wait_status(server)));
+  for (const auto& process : processes) {
+    pollfd ended{process.get(), POLLIN, 0};
+    EXPECT_EQ(::poll(&ended, 1, 10'000), 1) << "still running 10 s later";
+  }
+}
+
+TEST_F(NurseryTest, WhatTheProgramLeftRunningEndsWithIt) {
+  auto sandbox = launched(confined_plan({"/bin/sh", "-c", "(setsid sleep 987.321 &) ; echo left"}));
+  EXPECT_EQ(all_of(sandbox->output), "left\n") << "the output ends with the last who could write to it";
+  EXPECT_EQ(status_of(*sandbox), 0);
+}
+
+}  // namespace
+}  // namespace mayfly::sandbox

@@ -1,0 +1,63 @@
+#include "sandbox/protocol.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace mayfly::sandbox {
+
+std::vector<int> fds_of(const Launch& launch) {
+  std::vector<int> out{launch.lifeline.get(), launch.report.get()};
+  if (launch.program) out.push_back(launch.program.get());
+  if (launch.output) out.push_back(launch.output.get());
+  for (const auto& entry : launch.entries) out.push_back(entry.get());
+  return out;
+}
+
+Launch take_launch(const Plan& plan, std::vector<sys::Fd>& fds, size_t after) {
+  size_t next = 0;
+  auto take = [&] {
+    MAYFLY_CHECK_OP(next + after, <, fds.size());
+    return std::move(fds[next++]);
+  };
+  Launch out;
+  out.lifeline = take();
+  out.report = take();
+  if (has_program_fd(plan)) out.program = take();
+  if (plan.confined) out.output = take();
+  while (next + after < fds.size()) out.entries.push_back(take());
+  fds.erase(fds.begin(), fds.begin() + static_cast<ptrdiff_t>(next));
+  return out;
+}
+
+namespace {
+
+bool is_in(const Bind& bind, const std::vector<Bind>& binds) { return std::find(binds.begin(), binds.end(), bind) != binds.end(); }
+
+}  // namespace
+
+Base base_of(const Plan& plan, const std::vector<Bind>& system) {
+  Base base{.binds = {}, .doors = plan.doors, .dns_door = plan.dns_door};
+  for (const auto& bind : plan.binds) {
+    if (is_in(bind, system)) base.binds.push_back(bind);
+  }
+  return base;
+}
+
+std::vector<Bind> own_binds(const Plan& plan, const std::vector<Bind>& system) {
+  std::vector<Bind> out;
+  for (const auto& bind : plan.binds) {
+    if (!is_in(bind, system)) out.push_back(bind);
+  }
+  return out;
+}
+
+json::value to_value(const Base& base) {
+  return json::object{{"binds", binds_to_value(base.binds)}, {"doors", json::value_from(base.doors)}, {"dns_door", base.dns_door}};
+}
+
+Base base_from_value(const json::value& from) {
+  return {.binds = binds_from_value(from.at("binds")), .doors = json::value_to<std::vector<uint16_t>>(from.at("doors")), .dns_door = from.at("dns_door").as_bool()};
+}
+
+}  // namespace mayfly::sandbox

@@ -1,0 +1,66 @@
+#pragma once
+// Who makes a sandbox, and what they say to each other.
+//
+//   server ──▶ nursery ──▶ keeper ──▶ program
+//
+// The nursery (`mayfly __sandbox-init`, one per shard, one thread, small) forks a keeper for every sandbox. The keeper is the first
+// process inside: root over the sandbox's namespaces and nothing else. It builds the sandbox, starts the program, reaps orphans, and ends
+// with the program; the kernel then ends everything else inside. It also ends when its lifeline closes, that is, when the server has
+// ended, however that came. The tenant cannot reach it: the kernel lets no signal from inside end the first process of a pid namespace,
+// and its memory and descriptors are closed to a process with fewer capabilities.
+//
+// Sequenced packets, JSON unless said otherwise, with the descriptors named:
+//   server -> nursery   {"seccomp": base64}                once, first
+//   server -> nursery   {"launch": Plan}                   Launch, in the order of its members
+//   server -> nursery   {"mount": binds}                   the server's end of the lifeline, the reply socket
+//   nursery -> keeper   {"base": Base} or null             what can be made before a plan is there (null: no isolation)
+//   nursery -> keeper   {"launch": Plan, "targets": [..]}  the descriptors of Launch, then the trees of the plan's binds
+//   keeper -> server    {"doors": n}                       on the lifeline: the keeper's pidfd, the program's, the doors in Plan's order
+//                       or {"failed": "step: call subject: error"}
+//   keeper -> server    "x" + wait status (int)            on the lifeline: the program has ended, and the keeper is about to
+//   server -> keeper    "T"                                on the lifeline: reply socket; answered by "k" with a TCP socket
+//   nursery -> keeper   "M" + targets                      on the lifeline: reply socket, trees; answered by "k" or the failure's words
+// The report is a pipe: closed unwritten by the exec of the program, or holding the words of what stopped it before.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sandbox/plan.h"
+#include "sys/fd.h"
+#include "sys/unix_socket.h"
+
+namespace mayfly::sandbox {
+
+constexpr int kServerFd = 3;  // the nursery's socket to the server
+constexpr int kLinkFd = 3;    // the keeper's socket to the nursery, until it has its plan
+
+// What a launch hands down.
+struct Launch {
+  sys::Fd lifeline, report;
+  sys::Fd program;                // becomes kProgramFd: when the plan has frames, and for every program that is not confined
+  sys::Fd output;                 // becomes 1 and 2: when the plan is confined
+  std::vector<sys::Fd> entries;   // sys::Cgroup::entries
+};
+inline bool has_program_fd(const Plan& plan) { return plan.frames || !plan.confined; }
+
+std::vector<int> fds_of(const Launch& launch);
+// Takes them from the front of `fds`; `entries` is what is left but `after`.
+Launch take_launch(const Plan& plan, std::vector<sys::Fd>& fds, size_t after = 0);
+
+// The part of a sandbox that does not depend on which function it is for.
+struct Base {
+  std::vector<Bind> binds;
+  std::vector<uint16_t> doors;
+  bool dns_door = false;
+  bool operator==(const Base&) const = default;
+};
+// Splits a plan into its base (those of its binds that are in `system`, etc.h, and its doors) and the binds of its own.
+Base base_of(const Plan& plan, const std::vector<Bind>& system);
+std::vector<Bind> own_binds(const Plan& plan, const std::vector<Bind>& system);
+json::value to_value(const Base& base);
+Base base_from_value(const json::value& from);
+
+constexpr size_t kMaxWordsBytes = 4096;  // of a failure: a path of 4 KB at most does not fit, anything real does
+
+}  // namespace mayfly::sandbox
