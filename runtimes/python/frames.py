@@ -3,7 +3,7 @@ import struct
 
 HEADER = struct.Struct("<IIBBHIQ")  # payload size, meta size, kind, status, retries, call, duration in us
 
-START, READY, CALL, REPLY, FAILED = 1, 2, 3, 4, 5
+START, READY, CALL, REPLY, FAILED, HEAD, CHUNK, HOOK = 1, 2, 3, 4, 5, 6, 7, 8
 OK, HANDLED_ERROR = 0, 1
 
 _HEADER_SIZE = HEADER.size

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 
 import confine
 import frames
@@ -21,6 +22,7 @@ FRAMES_FD = 3         # in a worker; in the zygote it was the control socket
 CONFIGURATION_FD = 4  # only across an exec, see _exec_if_libraries_are_shipped
 PYTHON = sys.executable
 SHORT_CALL_US, LONG_CALL_US = 200, 1000  # see Place
+CHUNK_BYTES = 1 << 20  # of a streamed piece in one frame
 OWN_MODULES = ("confine", "frames", "wsgi", "context", "worker", "zygote")
 
 
@@ -76,8 +78,7 @@ def _exec_if_libraries_are_shipped(configuration):
     """The dynamic linker reads LD_LIBRARY_PATH and LD_PRELOAD once, at exec. A function that ships shared objects there gets a fresh
     interpreter, which costs it the zygote's head start; any other keeps it."""
     environment = configuration["environment"]
-    shipped = tuple(folder for folder in (configuration["code"], configuration["layers"]) if folder)
-    folders = [folder for folder in environment.get("LD_LIBRARY_PATH", "").split(":") if folder.startswith(shipped)]
+    folders = [folder for folder in environment.get("LD_LIBRARY_PATH", "").split(":") if folder.startswith(configuration["code"])]
     if not environment.get("LD_PRELOAD") and not any(glob.glob(f"{folder}/*.so*") for folder in folders):
         return
     file = os.memfd_create("configuration", 0)
@@ -139,8 +140,11 @@ def error_body(error, kind=None):
 
 
 def result_bytes(result):
+    """The body of a reply; an iterable of its pieces when the handler gave a generator."""
     if isinstance(result, str):
         return result.encode()
+    if isinstance(result, types.GeneratorType):
+        return (piece.encode() if isinstance(piece, str) else bytes(piece) for piece in result)
     if isinstance(result, (bytes, bytearray, memoryview)):
         return bytes(result)
     return json.dumps(result).encode()
@@ -207,12 +211,14 @@ class Server:
         self._handler = None
         self._place = Place(configuration["cores"])
         self._start = start
+        self.imported_ns = 0  # when the handler had been found
 
     def initialize(self):
         """Imports and runs the initializer; raises _InitFailure."""
         self._set_credentials("\0".join(self._start["credentials"]).encode())
         configuration = self._configuration
         self._handler = _resolve(configuration["handler"], configuration["code"])
+        self.imported_ns = time.perf_counter_ns()
         if configuration["initializer"]:
             initializer = _resolve(configuration["initializer"], configuration["code"])
             try:
@@ -251,22 +257,61 @@ class Server:
             _leave(leaving.code)
         except BaseException as error:  # noqa: BLE001  the caller's answer is the error, whatever it is
             status, body = frames.HANDLED_ERROR, error_body(error)
+        if not isinstance(body, bytes):
+            status, body = self._stream(number, answer_meta, body)
+            answer_meta = b""
         took_us = (time.perf_counter_ns() - began) // 1000
         with self._send_lock:
             self._link.send(frames.REPLY, number, status, took_us, answer_meta, body)
         return took_us
 
+    def _stream(self, number, meta, pieces):
+        """Sends the reply piece by piece; (status, body) of the frame that ends it."""
+        with self._send_lock:
+            self._link.send(frames.HEAD, number, meta=meta)
+        try:
+            for piece in pieces:
+                for at in range(0, len(piece), CHUNK_BYTES):
+                    with self._send_lock:
+                        self._link.send(frames.CHUNK, number, payload=piece[at:at + CHUNK_BYTES])
+        except SystemExit as leaving:
+            _leave(leaving.code)
+        except BaseException as error:  # noqa: BLE001  the reader learns that the body broke off
+            return frames.HANDLED_ERROR, error_body(error)
+        return frames.OK, b""
+
+    def hook(self, number, name):
+        """Runs a lifecycle hook; what it raises is logged and changes nothing."""
+        handler = self._configuration[{"preStop": "pre_stop", "preFreeze": "pre_freeze"}[name]]
+        try:
+            if handler:
+                _resolve(handler, self._configuration["code"])(self._context("", 0))
+        except SystemExit as leaving:
+            _leave(leaving.code)
+        except BaseException as error:  # noqa: BLE001
+            body = error.body if isinstance(error, _InitFailure) else error_body(error)
+            print(f"{name} failed: {body.decode()}", file=sys.stderr)
+        with self._send_lock:
+            self._link.send(frames.REPLY, number)
+
+    def _serve(self, kind, retries, number, meta, payload):
+        """Microseconds that it took; 0 for a hook."""
+        if kind == frames.CALL:
+            return self.call(retries, number, meta, payload)
+        self.hook(number, meta.decode())
+        return 0
+
     def run(self):
         if self._configuration["concurrency"] > 1:
             return self._run_threads()
         while frame := self._link.receive():
-            self._place.after_call(self.call(*frame[1:]))
+            self._place.after_call(self._serve(*frame))
 
     def _run_threads(self):
         from concurrent.futures import ThreadPoolExecutor
         pool = ThreadPoolExecutor(self._configuration["concurrency"])
         while frame := self._link.receive():
-            pool.submit(self.call, *frame[1:])
+            pool.submit(self._serve, *frame)
 
 
 def _leave(code):
@@ -294,7 +339,9 @@ def serve(configuration):
     except _InitFailure as failure:
         link.send(frames.FAILED, payload=failure.body)
         return
-    link.send(frames.READY, duration_us=(time.perf_counter_ns() - began) // 1000)
+    ended = time.perf_counter_ns()
+    meta = json.dumps({"import_us": (server.imported_ns - began) // 1000, "init_us": (ended - server.imported_ns) // 1000})
+    link.send(frames.READY, duration_us=(ended - began) // 1000, meta=meta.encode())
     server.run()
     os._exit(0)  # the server has closed the stream: the polite end
 

@@ -1,5 +1,6 @@
 """HTTP functions: the handler is a WSGI application, handler(environ, start_response), with fc.context and fc.request_uri in environ."""
 import io
+import itertools
 import json
 import sys
 from urllib.parse import unquote_to_bytes
@@ -43,7 +44,8 @@ def make_environ(http, payload, context):
 
 
 def run(handler, http, payload, context):
-    """(meta, body) of the reply: meta is JSON {status, headers: {name: [value, ...]}}."""
+    """(meta, pieces) of the reply: meta is JSON {status, headers: {name: [value, ...]}}, pieces an iterable of bytes. An application that
+    gives its body as a list has the reply whole; one that gives a generator streams it."""
     answer = {"status": 200, "headers": {}}
     written = []
 
@@ -55,11 +57,24 @@ def run(handler, http, payload, context):
         return written.append
 
     parts = handler(make_environ(http, payload, context), start_response)
+    if isinstance(parts, (str, bytes)):
+        parts = [parts]
+    pieces = _pieces(parts, written)
+    if parts is None or isinstance(parts, (list, tuple)):
+        whole = b"".join(pieces)
+        return json.dumps(answer).encode(), whole
+    first = next(pieces, b"")  # start_response may be called only when the first piece is asked for (PEP 3333)
+    return json.dumps(answer).encode(), itertools.chain((first,), pieces)
+
+
+def _pieces(parts, written):
+    """The body piece by piece, in front of each what write() was given meanwhile."""
     try:
-        if isinstance(parts, (str, bytes)):
-            parts = [parts]
-        written += [part.encode() if isinstance(part, str) else part for part in parts or ()]
+        for part in parts or ():
+            yield b"".join(written) + (part.encode() if isinstance(part, str) else part)
+            written.clear()
+        if written:
+            yield b"".join(written)
     finally:
         if close := getattr(parts, "close", None):
             close()
-    return json.dumps(answer).encode(), b"".join(written)

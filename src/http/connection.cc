@@ -29,8 +29,6 @@ class Connection::RequestBody final : public Body {
     return connection_->read_body();
   }
   std::optional<uint64_t> declared_size() const override { return declared_; }
-  Headers trailers() const override { return connection_ != nullptr ? parse_fields(connection_->decoder_.trailers()) : Headers{}; }
-  bool client_gone() const override { return connection_ == nullptr || connection_->stream_->peer_gone(); }
   void detach() {
     if (connection_ != nullptr) connection_->body_ = nullptr;
     connection_ = nullptr;

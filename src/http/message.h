@@ -44,10 +44,6 @@ class Body {
   // Everything that is left, refused once it exceeds `limit` bytes.
   io::Task<std::expected<std::string, BodyError>> read_all(size_t limit);
   virtual std::optional<uint64_t> declared_size() const = 0;  // Content-Length, if sent
-  // What was sent behind a chunked body; known after its end.
-  virtual Headers trailers() const { return {}; }
-  // Of a request: whether its client is known to have gone while its answer is awaited (a long poll that nobody waits for any more).
-  virtual bool client_gone() const { return false; }
 };
 std::unique_ptr<Body> make_body(std::string bytes);  // a body that is already here
 

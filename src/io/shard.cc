@@ -114,11 +114,6 @@ class SocketStream final : public Stream {
     ErrorCode ignored;
     socket_.close(ignored);
   }
-  bool peer_gone() override {
-    char next;
-    ssize_t got = ::recv(socket_.native_handle(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
-  }
   std::string peer() const override { return peer_; }
 
  private:

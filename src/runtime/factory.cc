@@ -1,5 +1,6 @@
 #include "runtime/factory.h"
 
+#include "runtime/framed_factory.h"
 #include "runtime/python_factory.h"
 #include "runtime/runtimes.h"
 
@@ -10,7 +11,7 @@ std::unique_ptr<InstanceFactory> make_instance_factory(io::Shard& shard, DoorKee
 }
 
 Factory::Factory(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng)
-    : host_(shard, doors, std::move(options), rng), zygotes_(std::make_unique<PythonFactory>(host_)) {}
+    : host_(shard, doors, std::move(options), rng), zygotes_(std::make_unique<PythonFactory>(host_)), framed_(std::make_unique<FramedFactory>(host_)) {}
 
 Factory::~Factory() = default;
 
@@ -19,6 +20,7 @@ InstanceFactory* Factory::executor_of(const functions::Function& function) {
   if (!runtime || !found_on_this_machine(*runtime)) return nullptr;
   switch (runtime->executor) {
     case Executor::zygote: return zygotes_.get();
+    case Executor::framed: return framed_.get();
     default: return nullptr;
   }
 }
@@ -38,6 +40,7 @@ io::Task<void> Factory::prepare(std::shared_ptr<const functions::Runnable> runna
 io::Task<void> Factory::forget(std::string key, uint64_t revision) { return zygotes_->forget(std::move(key), revision); }
 
 io::Task<void> Factory::stop() {
+  co_await framed_->stop();
   co_await zygotes_->stop();
   co_await host_.stop();
 }

@@ -1,5 +1,7 @@
 #include "runtime/framed_instance.h"
 
+#include "functions/lifecycle.h"
+
 namespace mayfly::runtime {
 namespace {
 
@@ -8,18 +10,30 @@ constexpr int64_t kImportAllowanceUs = 10 * kMicrosPerSecond;
 
 class FramedInstance final : public Instance {
  public:
-  FramedInstance(std::shared_ptr<Worker> worker, StartPhases phases) : worker_(std::move(worker)), phases_(phases) {}
+  FramedInstance(io::Shard& shard, std::shared_ptr<Worker> worker, StartPhases phases, std::optional<functions::Hook> pre_stop)
+      : shard_(shard), worker_(std::move(worker)), phases_(phases), pre_stop_(std::move(pre_stop)) {}
   ~FramedInstance() override { worker_->process().kill(); }  // stopped already, unless its owner gave up
 
   const std::string& id() const override { return worker_->process().id(); }
   bool alive() const override { return worker_->process().alive(); }
   io::Task<Reply> call(Call call) override { return worker_->call(std::move(call)); }
-  io::Task<void> stop(io::Deadline deadline) override { return worker_->stop(deadline); }
+  // The hook has a time of its own, beyond the grace of the end.
+  io::Task<void> stop(io::Deadline deadline) override {
+    if (auto hook = std::exchange(pre_stop_, std::nullopt)) {
+      auto hooks_end = io::Deadline::after_us(shard_, hook->timeout_s * kMicrosPerSecond);
+      int64_t grace_us = deadline.at_us - shard_.now_us();
+      co_await worker_->hook("preStop", hooks_end);
+      deadline = io::Deadline::after_us(shard_, std::max<int64_t>(0, grace_us));
+    }
+    co_await worker_->stop(deadline);
+  }
   StartPhases phases() const override { return phases_; }
 
  private:
+  io::Shard& shard_;
   std::shared_ptr<Worker> worker_;  // shared with its reader, see worker.h
   StartPhases phases_;
+  std::optional<functions::Hook> pre_stop_;  // until it has run
 };
 
 }  // namespace
@@ -30,12 +44,14 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> start_framed(Host& hos
   auto worker = std::make_shared<Worker>(host.shard(), process, std::move(frames));
   host.spawn(Worker::read_frames(worker));
   auto deadline = io::Deadline::after_us(host.shard(), function.initialization_timeout_s * kMicrosPerSecond + kImportAllowanceUs);
+  int64_t began_us = host.shard().now_us();
   auto started = co_await worker->initialize(std::move(start), deadline);
   if (!started) co_return fail(StartError::timed_out, fmt::format("Function initialization timed out after {} seconds", function.initialization_timeout_s));
   if (started->ok) {
     phases.import_us = started->import_us;
     phases.init_us = started->init_us;
-    co_return std::make_unique<FramedInstance>(worker, phases);
+    phases.runtime_us += std::max<int64_t>(0, host.shard().now_us() - began_us - phases.import_us - phases.init_us);
+    co_return std::make_unique<FramedInstance>(host.shard(), worker, phases, functions::pre_stop(function));
   }
   co_await worker->stop(io::Deadline{host.shard().now_us()});
   co_return std::unexpected(failed_start(*process, function, std::move(started->failure)));

@@ -24,7 +24,7 @@ Box::~Box() {
 }
 
 Host::Host(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng)
-    : shard_(shard), doors_(doors), options_(std::move(options)), rng_(rng), tasks_(shard) {
+    : shard_(shard), doors_(doors), options_(std::move(options)), rng_(rng), nursery_(shard, {.self_path = options_.self_path}), tasks_(shard) {
   if (options_.unsafe_no_sandbox && shard_.index() == 0) fmt::print(stderr, "mayfly: functions run WITHOUT A SANDBOX, as this user, with this machine's files and network\n");
   find_cgroups();
   write_trust();
@@ -63,10 +63,14 @@ uint32_t Host::new_uid() { return static_cast<uint32_t>(kUnprivilegedUids + rng_
 io::Task<Expected<std::shared_ptr<Box>, StartError>> Host::launch(sandbox::Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline) {
   plan.host_uid = new_uid();
   if (!cgroups_) plan.processes = kMaxProcesses;
-  auto launched = co_await sandbox::launch(shard_, options_.self_path, std::move(plan), std::move(cgroup), deadline);
+  auto launched = co_await nursery_.launch(std::move(plan), std::move(cgroup), deadline);
   if (!launched) {
-    auto code = launched.error().code == sandbox::LaunchError::timed_out ? StartError::timed_out : StartError::sandbox;
-    co_return fail(code, launched.error().message, launched.error().hint);
+    auto& error = launched.error();
+    switch (error.code) {
+      case sandbox::LaunchError::timed_out: co_return fail(StartError::timed_out, error.message, error.hint);
+      case sandbox::LaunchError::not_started: co_return fail(StartError::initializer, error_json(error.message, "ProgramNotStarted"));
+      default: co_return fail(StartError::sandbox, error.message, error.hint);
+    }
   }
   co_return std::make_shared<Box>(doors_, std::move(*launched));
 }
@@ -89,8 +93,23 @@ std::shared_ptr<Process> Host::supervise(Process::Parts parts) {
   return process;
 }
 
+std::shared_ptr<Process> Host::program_of(std::shared_ptr<Box> box, const StartContext& context, std::string instance_id) {
+  auto& sandbox = box->sandbox();
+  const auto& function = context.runnable->function;
+  return supervise({.instance_id = std::move(instance_id),
+                    .home = box,
+                    .output = std::move(sandbox.output),
+                    .pidfd = sandbox.program().duplicate(),
+                    .exit_status = [box](io::Deadline deadline) { return box->sandbox().exit_status(deadline); },
+                    .cgroup = std::exchange(sandbox.cgroup(), std::nullopt),
+                    .printed = context.printed,
+                    .timeout_s = function.timeout_s,
+                    .memory_mb = function.memory_mb});
+}
+
 io::Task<void> Host::stop() {
   co_await tasks_.drain();
+  co_await nursery_.stop();
   if (cgroups_) sys::Cgroup(*cgroups_, cgroup_name_, {}).remove();  // the last shard's goes through
 }
 

@@ -10,7 +10,7 @@
 #include "runtime/dns.h"
 #include "runtime/instance.h"
 #include "runtime/process.h"
-#include "sandbox/launch.h"
+#include "sandbox/nursery.h"
 #include "sys/cgroup.h"
 
 namespace mayfly::runtime {
@@ -54,6 +54,8 @@ class Host {
 
   // A process with its two tasks running.
   std::shared_ptr<Process> supervise(Process::Parts parts);
+  // The program of a box that was launched `confined`, as one instance's process.
+  std::shared_ptr<Process> program_of(std::shared_ptr<Box> box, const StartContext& context, std::string instance_id);
 
   void spawn(io::Task<void> task) { tasks_.spawn(std::move(task)); }
   io::Task<void> stop();  // after every instance and box is gone
@@ -66,6 +68,7 @@ class Host {
   DoorKeeper& doors_;
   RuntimeOptions options_;
   Rng& rng_;
+  sandbox::Nursery nursery_;
   std::optional<sys::CgroupRoot> cgroups_;
   std::string cgroup_name_;  // "mayfly-<pid>", the folder all groups of this server are in
   uint64_t next_group_ = 1, next_door_ = 1;

@@ -227,6 +227,33 @@ TEST_F(PythonInstance, KeepsInstancesOfAForgottenRevisionUntilTheyEnd) {
   stop(std::move(instance));
 }
 
+TEST_F(PythonInstance, AGeneratorsPiecesBecomeOneBody) {
+  EXPECT_EQ(run_once("def handler(event, context):\n    for piece in ('one ', b'two'):\n        yield piece\n").body, "one two");
+}
+
+TEST_F(PythonInstance, AGeneratorThatRaisesIsAnError) {
+  Reply reply = run_once("def handler(event, context):\n    yield 'a'\n    raise ValueError('broke')\n");
+  EXPECT_EQ(reply.kind, Reply::Kind::handled_error);
+  EXPECT_EQ(string_or(*parse_json(reply.body), "errorMessage"), "broke");
+}
+
+TEST_F(PythonInstance, RunsItsPreStopHook) {
+  auto runnable = function("def handler(event, context): pass\ndef bye(context):\n    print('bye from ' + context.function.name)\n");
+  runnable->function.vendor["InstanceLifecycleConfig"] = json::object{{"PreStop", {{"Handler", "index.bye"}}}};
+  stop(started(runnable));
+  EXPECT_EQ(printed(), "bye from detect-1\n");
+}
+
+TEST_F(PythonInstance, SaysHowItsStartWasSpent) {
+  auto runnable = function("import time\ntime.sleep(0.02)\ndef handler(event, context): pass\ndef begin(context):\n    time.sleep(0.03)\n");
+  runnable->function.initializer = "index.begin";
+  auto instance = started(runnable);
+  EXPECT_GE(instance->phases().import_us, 20'000);
+  EXPECT_GE(instance->phases().init_us, 30'000);
+  EXPECT_GT(instance->phases().sandbox_us, 0);
+  stop(std::move(instance));
+}
+
 TEST_F(PythonInstance, ImportsTheLibrariesOfThePlatform) {
   if (options_.libraries_folder.empty()) GTEST_SKIP() << "MAYFLY_TEST_LIBRARIES names no folder of Python libraries";
   auto instance = started(function("import cv2, numpy, oss2\nfrom aliyunsdkcore.client import AcsClient\ndef handler(event, context):\n"

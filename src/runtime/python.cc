@@ -5,6 +5,7 @@
 
 #include "base/encoding.h"
 #include "base/json.h"
+#include "functions/lifecycle.h"
 
 namespace mayfly::runtime {
 namespace {
@@ -40,14 +41,16 @@ sandbox::Plan zygote_plan(const StartContext& context, const RuntimeOptions& opt
 std::string zygote_configuration(const StartContext& context, const RuntimeOptions& options, const std::string& seccomp_program) {
   const auto& function = context.runnable->function;
   Places inside = places(*context.runnable, options, Contract::fc);
+  auto handler_of = [](const std::optional<functions::Hook>& hook) { return hook ? hook->handler : std::string(); };
   return to_text(json::object{
       {"isolated", !options.unsafe_no_sandbox},
       {"seccomp", base64_encode(seccomp_program)},
       {"code", inside.code},
-      {"layers", inside.layers},
       {"libraries", inside.libraries},
       {"handler", function.handler},
       {"initializer", function.initializer},
+      {"pre_stop", handler_of(functions::pre_stop(function))},
+      {"pre_freeze", handler_of(functions::pre_freeze(function))},
       {"concurrency", function.instance_concurrency},
       {"cores", json::value_from(server_cores())},
       {"tmp_bytes", kTmpBytes},

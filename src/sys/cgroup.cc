@@ -146,6 +146,12 @@ Cgroup::Cgroup(const CgroupRoot& root, const std::string& name, CgroupLimits lim
     make_group(path);
     folders_[controller] = path;
   }
+  set_limits(limits);
+  std::string memory = folders_[unified_ ? "" : "memory"];
+  if (!memory.empty()) peak_ = Fd(::open((memory + (unified_ ? "/memory.peak" : "/memory.max_usage_in_bytes")).c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+void Cgroup::set_limits(CgroupLimits limits) {
   std::string memory = folders_[unified_ ? "" : "memory"], pids = folders_[unified_ ? "" : "pids"];
   if (!memory.empty() && limits.memory_bytes > 0) {
     write_file(memory + (unified_ ? "/memory.max" : "/memory.limit_in_bytes"), std::to_string(limits.memory_bytes));
@@ -153,7 +159,6 @@ Cgroup::Cgroup(const CgroupRoot& root, const std::string& name, CgroupLimits lim
     if (exists(swap)) write_file(swap, "0");  // a function over its limit ends; it does not crawl
   }
   if (!pids.empty() && limits.processes > 0) write_file(pids + "/pids.max", std::to_string(limits.processes));
-  if (!memory.empty()) peak_ = Fd(::open((memory + (unified_ ? "/memory.peak" : "/memory.max_usage_in_bytes")).c_str(), O_RDONLY | O_CLOEXEC));
 }
 
 std::vector<Fd> Cgroup::entries() const {

@@ -40,6 +40,9 @@ class Cgroup {
   // Makes `name` (may hold '/', parents must exist) under `root`, with its limits.
   Cgroup(const CgroupRoot& root, const std::string& name, CgroupLimits limits);
 
+  // Sets what is not 0 of `limits`; also for a group that has processes already.
+  void set_limits(CgroupLimits limits);
+
   // Descriptors through which a process with one thread moves itself in, by writing "0" to each; whoever holds them may. Moving another
   // process instead takes a lock of all processes on the machine: 10 ms when that was idle, against 30 us.
   std::vector<Fd> entries() const;

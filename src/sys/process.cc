@@ -54,6 +54,11 @@ Child spawn(const Spawn& what) {
 
 Fd open_pidfd(pid_t pid) { return Fd(static_cast<int>(check(::syscall(SYS_pidfd_open, pid, 0), "pidfd_open", std::to_string(pid)))); }
 
+bool has_ended(const Fd& pidfd) {
+  pollfd wait{pidfd.get(), POLLIN, 0};
+  return ::poll(&wait, 1, 0) > 0;
+}
+
 void kill(const Fd& pidfd, int signal) {
   if (::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) < 0 && errno != ESRCH) throw Fault("pidfd_send_signal", "", errno);
 }

@@ -28,6 +28,7 @@ Child spawn(const Spawn& what);
 constexpr int kInheritedFd = 3;
 
 Fd open_pidfd(pid_t pid);
+bool has_ended(const Fd& pidfd);
 void kill(const Fd& pidfd, int signal);  // a process that has already ended is fine
 uint64_t peak_memory_bytes(const Fd& pidfd);  // most it ever had resident; 0 once it has ended
 int wait_status(const Child& child);     // reaps our own child, blocking; wait status

@@ -1,0 +1,174 @@
+#include "runtime/framed_factory.h"
+
+#include "base/json.h"
+#include "functions/lifecycle.h"
+#include "runtime/framed_instance.h"
+#include "runtime/plan.h"
+#include "sys/fault.h"
+#include "sys/process.h"
+
+namespace mayfly::runtime {
+namespace {
+
+constexpr int64_t kLaunchUs = 30 * kMicrosPerSecond;  // a sandbox and the exec in it: milliseconds, unless the machine swaps
+constexpr int64_t kMountUs = 10 * kMicrosPerSecond;
+constexpr size_t kReady = 1;                          // generic interpreters of one command line; each holds 20-60 MB
+constexpr int64_t kIdleUs = 600 * kMicrosPerSecond;   // without a start for so long they go
+
+uint64_t memory_limit(const functions::Function& function) { return static_cast<uint64_t>(function.memory_mb) << 20; }
+
+// The file a handler names: "faces" or "faces.detect" is the program /code/faces.
+std::string program_of(const functions::Function& function) { return function.handler.substr(0, function.handler.rfind('.')); }
+
+}  // namespace
+
+std::vector<std::string> interpreter_command(const Runtime& runtime, const functions::Function& function, const RuntimeOptions& options) {
+  std::string folder = (options.unsafe_no_sandbox ? options.runtimes_folder : std::string(kInsideRuntimes)) + "/" + std::string(runtime.prefix);
+  std::vector<std::string> command{std::string(runtime.program)};
+  if (runtime.prefix == "nodejs") {
+    command.push_back(folder + "/main.js");
+  } else if (runtime.prefix == "php") {
+    command.push_back(folder + "/main.php");
+  } else if (runtime.prefix == "java") {
+    // A heap cannot be resized later, so functions share a stock only when their memory is the same; a quarter is left for the rest.
+    for (std::string option : {fmt::format("-Xmx{}m", std::max<int64_t>(32, function.memory_mb * 3 / 4)), std::string("-XX:+UseSerialGC"), std::string("-XX:TieredStopAtLevel=1"),
+                               std::string("-Xshare:auto"), "-XX:SharedArchiveFile=" + folder + "/mayfly.jsa", std::string("-cp"), folder + "/mayfly.jar", std::string("mayfly.Main")}) {
+      command.push_back(std::move(option));
+    }
+  } else {
+    command.push_back(folder + "/mayfly.dll");
+  }
+  return command;
+}
+
+std::string framed_start(const StartContext& context, const RuntimeOptions& options, const std::string& instance_id, uint64_t memory_bytes) {
+  const auto& function = context.runnable->function;
+  const auto& keys = context.credentials;
+  auto handler_of = [](const std::optional<functions::Hook>& hook) { return hook ? hook->handler : std::string(); };
+  return to_text(json::object{
+      {"instance_id", instance_id},
+      {"memory_bytes", memory_bytes},
+      {"credentials", {keys.access_key_id, keys.access_key_secret, keys.security_token}},
+      {"code", places(*context.runnable, options, Contract::fc).code},
+      {"handler", function.handler},
+      {"initializer", function.initializer},
+      {"pre_stop", handler_of(functions::pre_stop(function))},
+      {"pre_freeze", handler_of(functions::pre_freeze(function))},
+      {"environment", json::value_from(environment(context, options, Contract::fc))},
+      {"concurrency", concurrency_of(function)},
+      {"region", context.region},
+      {"account", context.account},
+      {"function", {{"name", function.name}, {"handler", function.handler}, {"memory", function.memory_mb}, {"timeout", function.timeout_s}}},
+      {"service",
+       {{"name", function.service}, {"log_project", ""}, {"log_store", ""}, {"qualifier", context.runnable->qualifier}, {"version_id", context.runnable->version}}},
+  });
+}
+
+io::Task<FramedFactory::Boxed> FramedFactory::launch_own(StartContext context) {
+  const auto& function = context.runnable->function;
+  const auto& options = host_.options();
+  Places inside = places(*context.runnable, options, Contract::fc);
+  sandbox::Plan plan = base_plan(context.account, context.region, hostname_of(function), options);
+  for (auto& bind : function_binds(*context.runnable, Contract::fc)) plan.binds.push_back(std::move(bind));
+  plan.confined = plan.frames = true;
+  plan.command = {inside.code + "/" + program_of(function)};
+  plan.environment = as_list(environment(context, options, Contract::fc));
+  plan.folder = inside.code;
+  co_return co_await host_.launch(std::move(plan), host_.group("instance", memory_limit(function), kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
+}
+
+io::Task<FramedFactory::Boxed> FramedFactory::launch_generic(const Runtime& runtime, std::vector<std::string> command) {
+  const auto& options = host_.options();
+  sandbox::Plan plan = base_plan(options.account, options.region, "function", options);
+  std::string name(runtime.prefix);
+  plan.binds.push_back({options.runtimes_folder + "/" + name, std::string(kInsideRuntimes) + "/" + name});
+  plan.confined = plan.frames = true;
+  plan.command = std::move(command);
+  plan.environment = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TZ=UTC", "HOME=/tmp"};
+  plan.folder = "/tmp";
+  co_return co_await host_.launch(std::move(plan), host_.group("instance", 0, kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
+}
+
+io::Task<FramedFactory::Boxed> FramedFactory::take_generic(StartContext context, const Runtime& runtime) {
+  const auto& function = context.runnable->function;
+  auto command = interpreter_command(runtime, function, host_.options());
+  Stock& stock = stocks_[command];
+  stock.last_used_us = host_.shard().now_us();
+  std::shared_ptr<Box> box;
+  while (!box && !stock.ready.empty()) {
+    if (!sys::has_ended(stock.ready.front()->sandbox().program())) box = std::move(stock.ready.front());
+    stock.ready.pop_front();
+  }
+  if (!box) {
+    MAYFLY_CO_TRY(box, co_await launch_generic(runtime, command));
+  }
+  restock(runtime, command);
+  if (auto& cgroup = box->sandbox().cgroup()) cgroup->set_limits({memory_limit(function), kMaxProcesses});
+  auto mounted = co_await box->sandbox().mount(function_binds(*context.runnable, Contract::fc), io::Deadline::after_us(host_.shard(), kMountUs));
+  if (!mounted) co_return fail(StartError::sandbox, mounted.error().message, mounted.error().hint);
+  co_return box;
+}
+
+void FramedFactory::restock(const Runtime& runtime, const std::vector<std::string>& command) {
+  Stock& stock = stocks_[command];
+  for (; !stopping_ && stock.ready.size() + stock.making < kReady; ++stock.making) host_.spawn(make_one(runtime, command));
+  if (stock.sweep_timer == 0) sweep_at(command, host_.shard().now_us() + kIdleUs);
+}
+
+io::Task<void> FramedFactory::make_one(const Runtime& runtime, std::vector<std::string> command) {
+  auto box = co_await launch_generic(runtime, command);
+  Stock& stock = stocks_[command];
+  --stock.making;
+  if (box && !stopping_) stock.ready.push_back(std::move(*box));  // a failure is met again, and reported, by the next start
+}
+
+void FramedFactory::sweep_at(const std::vector<std::string>& command, int64_t at_us) {
+  stocks_[command].sweep_timer = host_.shard().call_at(at_us, [this, command] {
+    Stock& stock = stocks_[command];
+    stock.sweep_timer = 0;
+    int64_t due_us = stock.last_used_us + kIdleUs;
+    if (due_us > host_.shard().now_us()) return sweep_at(command, due_us);
+    stock.ready.clear();
+  });
+}
+
+io::Task<Expected<std::unique_ptr<Instance>, StartError>> FramedFactory::start(StartContext context) {
+  int64_t began_us = host_.shard().now_us();
+  const auto& function = context.runnable->function;
+  const Runtime& runtime = *find_runtime(function.runtime);
+  Boxed box;
+  try {
+    box = runtime.program.empty() ? co_await launch_own(context) : co_await take_generic(context, runtime);
+  } catch (const sys::Fault& fault) {
+    box = fail(StartError::sandbox, fault.what());
+  }
+  if (!box) co_return std::unexpected(box.error());
+  host_.open_door(**box, *context.runnable);
+  std::string id = host_.new_instance_id();
+  auto frames = std::move((*box)->sandbox().frames);
+  std::string start = framed_start(context, host_.options(), id, host_.has_cgroups() ? 0 : memory_limit(function));
+  auto process = host_.program_of(*box, context, id);
+  StartPhases phases{.sandbox_us = host_.shard().now_us() - began_us};
+  co_return co_await start_framed(host_, std::move(context), std::move(process), std::move(frames), std::move(start), phases);
+}
+
+io::Task<void> FramedFactory::prepare(std::shared_ptr<const functions::Runnable> runnable) {
+  const Runtime& runtime = *find_runtime(runnable->function.runtime);
+  if (runtime.program.empty()) co_return;
+  auto command = interpreter_command(runtime, runnable->function, host_.options());
+  stocks_[command].last_used_us = host_.shard().now_us();
+  restock(runtime, command);
+}
+
+io::Task<void> FramedFactory::forget(std::string, uint64_t) { co_return; }
+
+io::Task<void> FramedFactory::stop() {
+  stopping_ = true;
+  for (auto& [command, stock] : stocks_) {
+    stock.ready.clear();
+    if (stock.sweep_timer != 0) host_.shard().cancel(std::exchange(stock.sweep_timer, 0));
+  }
+  co_return;
+}
+
+}  // namespace mayfly::runtime

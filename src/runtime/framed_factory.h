@@ -1,0 +1,62 @@
+#pragma once
+// The executor of runtimes that speak frames and cannot fork. Two kinds:
+//   programs that a function brings along (cpp, built with sdk/) are started in a sandbox of their own, with their function in place;
+//   interpreters (node, java, ...) are started ahead, generic: nothing of any function is in their sandbox. A start takes one, mounts the
+//   function's folders into it and sends the start frame, and another is made for the next. A generic interpreter never serves two
+//   functions. They are kept only while functions of their kind are being started, kIdleUs longer at most.
+//
+// The start frame's payload is JSON: {instance_id, memory_bytes (the limit where no cgroup holds it, else 0), credentials: [id, secret,
+// token], code, handler, initializer, environment: {name: value}, concurrency, region, account, function: {name, handler, memory, timeout},
+// service: {name, log_project, log_store, qualifier, version_id}, pre_stop, pre_freeze: handler or ""}.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/host.h"
+#include "runtime/runtimes.h"
+
+namespace mayfly::runtime {
+
+class FramedFactory final : public InstanceFactory {
+ public:
+  explicit FramedFactory(Host& host) : host_(host) {}
+  ~FramedFactory() override = default;
+
+  io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) override;
+  // For an interpreter: a generic one is there for the first start.
+  io::Task<void> prepare(std::shared_ptr<const functions::Runnable> runnable) override;
+  io::Task<void> forget(std::string key, uint64_t revision) override;
+  io::Task<void> stop() override;
+
+ private:
+  // Interpreters of one command line, ready or being made.
+  struct Stock {
+    std::deque<std::shared_ptr<Box>> ready;  // oldest first
+    size_t making = 0;
+    int64_t last_used_us = 0;
+    io::Loop::TimerId sweep_timer = 0;
+  };
+  using Boxed = Expected<std::shared_ptr<Box>, StartError>;
+
+  io::Task<Boxed> launch_own(StartContext context);
+  io::Task<Boxed> take_generic(StartContext context, const Runtime& runtime);
+  io::Task<Boxed> launch_generic(const Runtime& runtime, std::vector<std::string> command);
+  void restock(const Runtime& runtime, const std::vector<std::string>& command);
+  io::Task<void> make_one(const Runtime& runtime, std::vector<std::string> command);
+  void sweep_at(const std::vector<std::string>& command, int64_t at_us);
+
+  Host& host_;
+  std::map<std::vector<std::string>, Stock> stocks_;  // by command line
+  bool stopping_ = false;
+};
+
+// How a generic interpreter for this function is started; the same for functions that may share a stock.
+std::vector<std::string> interpreter_command(const Runtime& runtime, const functions::Function& function, const RuntimeOptions& options);
+
+// The payload of a start frame, see above.
+std::string framed_start(const StartContext& context, const RuntimeOptions& options, const std::string& instance_id, uint64_t memory_bytes);
+
+}  // namespace mayfly::runtime
