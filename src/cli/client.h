@@ -82,6 +82,9 @@ class ApiClient {
   // Mayfly's own API: `path` like "/mayfly/v1/status".
   Result<json::value> native(std::string path, Parameters query = {}, int64_t timeout_us = kCallTimeoutUs, std::string method = "GET");
 
+  // The same server with other keys: temporary ones that a call returned.
+  ApiClient with_keys(auth::Credentials credentials) const { return {transport_, {std::move(credentials), keys_.account}, region_, clock_, rng_}; }
+
   const std::string& account() const { return keys_.account; }
   const std::string& region() const { return region_; }
   std::string endpoint() const { return transport_.endpoint(); }

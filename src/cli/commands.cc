@@ -18,6 +18,8 @@ void add_commands(CLI::App& app, CliContext& context) {
   add_object_commands(app, context);
   add_flow_commands(app, context);
   add_dead_letters_command(app, context);
+  add_deps_command(app, context);
+  add_layer_command(app, context);
   add_doctor_command(app, context);
   add_cloud_command(app, context);
   app.footer(std::string(kExitCodes));

@@ -18,6 +18,8 @@ void add_list_commands(CLI::App& app, CliContext& context);    // ls, describe
 void add_object_commands(CLI::App& app, CliContext& context);  // object cp|ls|rm|cat|mb|rb
 void add_flow_commands(CLI::App& app, CliContext& context);    // flow start|ls|show|history|stop
 void add_dead_letters_command(CLI::App& app, CliContext& context);
+void add_deps_command(CLI::App& app, CliContext& context);
+void add_layer_command(CLI::App& app, CliContext& context);    // layer list|publish|delete
 void add_doctor_command(CLI::App& app, CliContext& context);
 void add_cloud_command(CLI::App& app, CliContext& context);
 

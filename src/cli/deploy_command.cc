@@ -13,7 +13,18 @@ struct Options {
   std::vector<std::string> parameters;  // "Name=value"
   bool yes = false;
   bool dry_run = false;
+  bool deps = false;
 };
+
+// Installs what a function's project names, for its runtime.
+Result<std::optional<BuiltLayer>> dependencies(const std::string& folder, const std::string& runtime) {
+  MAYFLY_TRY(auto manifests, find_manifests(folder, runtime));
+  if (manifests.empty()) return std::nullopt;
+  auto programs = machine_programs();
+  Installer installer{.programs = *programs, .cache_folder = default_layer_cache(), .say = [](const std::string& line) { fmt::print(stderr, "{}\n", line); }};
+  MAYFLY_TRY(BuiltLayer built, build_layer(installer, manifests));
+  return built;
+}
 
 Result<std::map<std::string, std::string>> parameters_of(const Options& options) {
   std::map<std::string, std::string> parameters;
@@ -42,7 +53,9 @@ Result<int> run(CliContext& context, const Options& options) {
   bool names_a_file = options.template_file.empty() && std::filesystem::is_regular_file(options.folder);
   MAYFLY_TRY(Template wanted, load_template(options.folder, names_a_file ? options.folder : options.template_file, std::move(parameters)));
   MAYFLY_TRY(ApiClient * client, context.client());
-  MAYFLY_TRY(Plan plan, make_plan(*client, wanted));
+  PlanOptions plan_options;
+  if (options.deps) plan_options.dependencies = dependencies;
+  MAYFLY_TRY(Plan plan, make_plan(*client, wanted, plan_options));
   bool changes = plan.changes_something();
   if (!context.json) {
     for (const std::string& warning : plan.warnings) fmt::print(stderr, "warning: {}\n", warning);
@@ -81,6 +94,7 @@ void add_deploy_command(CLI::App& app, CliContext& context) {
   deploy->add_option("-p,--parameter", options->parameters, "Value of a template parameter, Name=value; repeatable")->expected(1)->take_all();
   deploy->add_flag("-y,--assume-yes", options->yes, "Do not ask");
   deploy->add_flag("--dry-run", options->dry_run, "Only show the plan: + create, ~ change, = the same");
+  deploy->add_flag("--deps", options->deps, "Install each function's requirements.txt, package.json or pom.xml into a layer of its own");
   deploy->footer("Examples:\n  mayfly deploy template.yml\n  mayfly deploy examples/face-batch -y\nA second run changes only what changed in between.");
   deploy->callback([&context, options] { context.finish(run(context, *options)); });
 }

@@ -39,6 +39,7 @@ class FakeServer final : public Transport {
   }
 
   Reply fc(const std::string& method, const std::string& path, const std::string& text) {
+    if (path.starts_with("/layers/")) return layers(method, path, text);
     if (method == "GET") return resources.contains(path) ? ok(resources[path]) : missing("NotFound");
     writes.push_back(method + " " + path);
     if (method == "DELETE") return resources.erase(path), ok(json::object());
@@ -54,6 +55,22 @@ class FakeServer final : public Transport {
     if (!kept.is_object()) kept = json::object();
     for (auto& member : body) kept.get_object()[member.key()] = member.value();
     return ok(kept);
+  }
+
+  // "/layers/x/versions": the newest comes first.
+  Reply layers(const std::string& method, const std::string& path, const std::string& text) {
+    json::value& all = resources[path];
+    if (!all.is_array()) all = json::array();
+    if (method == "GET") return all.get_array().empty() ? missing("LayerNotFound") : ok({{"layers", json::array{all.get_array().front()}}});
+    writes.push_back(method + " " + path);
+    json::object body = parse_json(text)->as_object();
+    unpack_code(body);
+    std::string name = path.substr(8, path.rfind('/') - 8);
+    body["layerName"] = name;
+    body["version"] = all.get_array().size() + 1;
+    body["arn"] = fmt::format("acs:fc:r:1234:layers/{}/versions/{}", name, all.get_array().size() + 1);
+    all.get_array().insert(all.get_array().begin(), body);
+    return ok(body);
   }
 
   Reply rpc(const http::Query& form) {

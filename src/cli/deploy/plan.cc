@@ -1,11 +1,16 @@
 #include "cli/deploy/plan.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 
 #include "base/encoding.h"
 #include "cli/deploy/difference.h"
 #include "cli/deploy/package.h"
 #include "cli/deploy/yaml.h"
+#include "cli/layers/publish.h"
+#include "sys/fault.h"
+#include "sys/file.h"
 
 namespace mayfly::cli {
 namespace {
@@ -13,6 +18,7 @@ namespace {
 using Action = Step::Action;
 
 constexpr size_t kPolicyVersions = 5;  // the vendor keeps at most this many of one policy
+constexpr std::string_view kPendingLayer = "published by this run: ";  // and the layer's name, where an ARN will stand
 
 // What the server has, or nullopt if it says there is no such thing.
 Result<std::optional<json::value>> if_exists(Result<json::value> answer) {
@@ -30,7 +36,8 @@ bool same_definition(const std::string& present, const std::string& wanted) {
 
 class Planner {
  public:
-  Planner(ApiClient& client, const Template& wanted) : client_(client), wanted_(wanted), place_{client.region(), client.account()} {}
+  Planner(ApiClient& client, const Template& wanted, const PlanOptions& options)
+      : client_(client), wanted_(wanted), options_(options), place_{client.region(), client.account()} {}
 
   Result<Plan> plan() {
     plan_.warnings = wanted_.warnings;
@@ -82,43 +89,82 @@ class Planner {
       MAYFLY_TRY(there, present(path));
     }
     json::object body = function_body(function);
-    std::string checksum;
-    MAYFLY_TRY(json::value code, code_of(function, checksum));
-    bool code_changed = there && !code.is_null() && string_or(*there, "codeChecksum") != checksum;
+    MAYFLY_TRY_VOID(plan_dependencies(service, function, body));
+    MAYFLY_TRY(CodeSource code, code_of(function));
+    bool code_changed = there && code.is_there() && string_or(*there, "codeChecksum") != code.checksum;
     Step step = resource_step("function", name, collection, path, std::move(body), there);
     if (code_changed) {
       if (step.action == Action::same) step.calls.push_back({.method = "PUT", .path = path, .body = json::object()});
       step.action = Action::change;
       step.differences.insert(step.differences.begin(), "code");
     }
-    if (!code.is_null() && (code_changed || step.action == Action::create)) step.calls.at(0).body.get_object()["code"] = std::move(code);
+    if (code.is_there() && (code_changed || step.action == Action::create)) {
+      Call& call = step.calls.at(0);
+      if (!code.member.is_null()) call.body.get_object()["code"] = std::move(code.member);
+      call.package = std::move(code.package);
+      call.holder = std::move(code.holder);
+    }
     plan_.steps.push_back(std::move(step));
     MAYFLY_TRY_VOID(plan_async(function, path, name, there.has_value()));
     for (const EventSpec& event : function.events) MAYFLY_TRY_VOID(plan_trigger(service, function, event, path, there.has_value()));
     return {};
   }
 
-  // The API's `code` member, null for a container, and the checksum the server would have for it.
-  Result<json::value> code_of(const FunctionSpec& function, std::string& checksum) {
+  // A function's code: as the API's member, or as a file that is too large for a request. Neither for a container.
+  struct CodeSource {
+    json::value member;
+    std::optional<LayerFile> package;
+    std::shared_ptr<const TemporaryFile> holder;
+    std::string checksum;  // that the server would have for it
+    bool is_there() const { return !member.is_null() || package; }
+  };
+
+  Result<CodeSource> code_of(const FunctionSpec& function) {
     std::string uri = string_or(function.properties, "CodeUri");
-    if (uri.empty()) return json::value(nullptr);
-    if (uri.starts_with("oss://") || uri.starts_with("mayfly://")) {
-      std::string rest = uri.substr(uri.find("://") + 3);
-      size_t slash = rest.find('/');
-      if (slash == std::string::npos || slash + 1 == rest.size()) return fail(Kind::usage, function.path + ".Properties.CodeUri: should be oss://bucket/object");
-      std::string bucket = rest.substr(0, slash), key = rest.substr(slash + 1);
-      MAYFLY_TRY(Reply head, client_.object({.method = "HEAD", .bucket = bucket, .key = key}));
-      checksum = head.headers.get("x-oss-hash-crc64ecma");
-      return json::value(json::object{{"ossBucketName", bucket}, {"ossObjectName", key}});
-    }
-    std::string path = (std::filesystem::path(wanted_.base_folder) / uri).string();
-    auto package = make_package(path, {.base_folder = wanted_.base_folder, .ignore_text = wanted_.ignore_text, .runtime = string_or(function.properties, "Runtime")});
+    if (uri.empty()) return CodeSource{};
+    if (uri.starts_with("oss://") || uri.starts_with("mayfly://")) return code_in_bucket(function, uri.substr(uri.find("://") + 3));
+    auto package = make_package(code_folder(uri), {.base_folder = wanted_.base_folder, .ignore_text = wanted_.ignore_text, .runtime = string_or(function.properties, "Runtime")});
     if (!package) {
       package.error().message = function.path + ".Properties.CodeUri: " + package.error().message;
       return std::unexpected(std::move(package).error());
     }
-    checksum = package->checksum;
-    return json::value(json::object{{"zipFile", base64_encode(package->zip)}});
+    CodeSource source{.member = nullptr, .package = {}, .holder = {}, .checksum = package->checksum};
+    if (package->zip.size() <= kInlinePackageBytes) {
+      source.member = json::object{{"zipFile", base64_encode(package->zip)}};
+    } else {
+      source.holder = std::make_shared<const TemporaryFile>(package->zip);
+      source.package = LayerFile{.path = source.holder->path, .checksum = package->checksum, .digest = {}, .bytes = package->zip.size()};
+    }
+    return source;
+  }
+
+  Result<CodeSource> code_in_bucket(const FunctionSpec& function, const std::string& place) {
+    size_t slash = place.find('/');
+    if (slash == std::string::npos || slash + 1 == place.size()) return fail(Kind::usage, function.path + ".Properties.CodeUri: should be oss://bucket/object");
+    std::string bucket = place.substr(0, slash), key = place.substr(slash + 1);
+    MAYFLY_TRY(Reply head, client_.object({.method = "HEAD", .bucket = bucket, .key = key}));
+    return CodeSource{.member = json::object{{"ossBucketName", bucket}, {"ossObjectName", key}}, .package = {}, .holder = {},
+                      .checksum = head.headers.get("x-oss-hash-crc64ecma")};
+  }
+
+  std::string code_folder(const std::string& uri) const { return (std::filesystem::path(wanted_.base_folder) / uri).string(); }
+
+  // The layer of what the function's project depends on, behind the function's other layers, which cover it.
+  Result<void> plan_dependencies(const ServiceSpec& service, const FunctionSpec& function, json::object& body) {
+    std::string uri = string_or(function.properties, "CodeUri");
+    if (!options_.dependencies || uri.empty() || uri.find("://") != uri.npos || !std::filesystem::is_directory(code_folder(uri))) return {};
+    MAYFLY_TRY(std::optional<BuiltLayer> built, options_.dependencies(code_folder(uri), string_or(function.properties, "Runtime")));
+    if (!built) return {};
+    std::string name = layer_name_of(service.name + "-" + function.name);
+    MAYFLY_TRY(std::optional<PublishedLayer> present, newest_layer(client_, name, built->file.checksum));
+    Step step{.action = present ? Action::same : Action::create, .kind = "layer", .name = name};
+    if (!present) {
+      json::object layer{{"description", fmt::format("what {}/{} depends on", service.name, function.name)}, {"compatibleRuntime", json::value_from(built->runtimes)}};
+      step.calls.push_back({.method = "POST", .path = "/layers/" + name + "/versions", .body = std::move(layer), .package = built->file});
+    }
+    plan_.steps.push_back(std::move(step));
+    body["layers"].as_array().emplace_back(present ? present->arn : std::string(kPendingLayer) + name);
+    return {};
   }
 
   Result<void> plan_async(const FunctionSpec& function, const std::string& path, const std::string& name, bool function_exists) {
@@ -247,6 +293,7 @@ class Planner {
 
   ApiClient& client_;
   const Template& wanted_;
+  const PlanOptions& options_;
   Place place_;
   Plan plan_;
   std::set<std::string> planned_roles_;
@@ -254,16 +301,56 @@ class Planner {
 
 }  // namespace
 
-Result<Plan> make_plan(ApiClient& client, const Template& wanted) { return Planner(client, wanted).plan(); }
+TemporaryFile::TemporaryFile(std::string_view bytes) : path(std::filesystem::temp_directory_path().string() + "/mayfly-package-XXXXXX") {
+  sys::Fd file(::mkstemp(path.data()));
+  sys::check(file.get(), "mkstemp", path);
+  sys::write_all(file.get(), bytes, path);
+}
+TemporaryFile::~TemporaryFile() { ::unlink(path.c_str()); }
+
+Result<Plan> make_plan(ApiClient& client, const Template& wanted, const PlanOptions& options) { return Planner(client, wanted, options).plan(); }
+
+namespace {
+
+// Layers that this run has published, by name, for the functions that were planned with them.
+using Published = std::map<std::string, std::string>;
+
+void fill_in_layers(json::value& body, const Published& published) {
+  json::value* layers = body.is_object() ? body.get_object().if_contains("layers") : nullptr;
+  if (layers == nullptr || !layers->is_array()) return;
+  for (json::value& each : layers->get_array())
+    if (each.is_string() && view(each.get_string()).starts_with(kPendingLayer)) each = published.at(std::string(view(each.get_string()).substr(kPendingLayer.size())));
+}
+
+Result<void> send(ApiClient& client, Call call, Published& published) {
+  if (call.api != Call::Api::fc) {
+    MAYFLY_TRY([[maybe_unused]] json::value answer, client.rpc(call.api == Call::Api::flows ? Product::flows : Product::access, call.method, call.parameters));
+    return {};
+  }
+  fill_in_layers(call.body, published);
+  if (!call.package) {
+    MAYFLY_TRY([[maybe_unused]] json::value answer, client.fc_json(call.method, call.path, call.body));
+    return {};
+  }
+  Progress progress(is_terminal(2));
+  MAYFLY_TRY(json::value code, package_member(client, *call.package, progress));
+  call.body.get_object()["code"] = std::move(code);
+  MAYFLY_TRY(Reply reply, client.fc(call.method, call.path, to_text(call.body), {}, {}, kPackageTimeoutUs));
+  auto answer = parse_json(reply.body);
+  if (answer && find(*answer, "layerName")) published[string_or(*answer, "layerName")] = string_or(*answer, "arn");
+  return {};
+}
+
+}  // namespace
 
 Result<void> apply(ApiClient& client, const Plan& plan, const std::function<void(const Step&)>& done) {
+  Published published;
   for (const Step& step : plan.steps) {
     for (const Call& call : step.calls) {
-      Result<json::value> answer = call.api == Call::Api::fc ? client.fc_json(call.method, call.path, call.body)
-                                   : client.rpc(call.api == Call::Api::flows ? Product::flows : Product::access, call.method, call.parameters);
-      if (answer) continue;
-      answer.error().message = fmt::format("{} {}: {}", step.kind, step.name, answer.error().message);
-      return std::unexpected(std::move(answer).error());
+      auto sent = send(client, call, published);
+      if (sent) continue;
+      sent.error().message = fmt::format("{} {}: {}", step.kind, step.name, sent.error().message);
+      return sent;
     }
     done(step);
   }

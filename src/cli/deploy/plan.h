@@ -3,11 +3,22 @@
 // that make it so, in an order in which each finds what it needs. apply() then sends them; a second plan finds everything the same.
 
 #include <functional>
+#include <memory>
+#include <optional>
 
 #include "cli/client.h"
 #include "cli/deploy/roles.h"
+#include "cli/layers/install.h"
 
 namespace mayfly::cli {
+
+// Removed with this.
+struct TemporaryFile {
+  explicit TemporaryFile(std::string_view bytes);
+  TemporaryFile(const TemporaryFile&) = delete;
+  ~TemporaryFile();
+  std::string path;
+};
 
 struct Call {
   enum class Api { fc, flows, access };
@@ -16,6 +27,8 @@ struct Call {
   std::string path;        // fc only
   json::value body;        // fc only
   Parameters parameters;   // RPC only
+  std::optional<LayerFile> package;            // fc only: becomes the body's `code`, uploaded if it is large
+  std::shared_ptr<const TemporaryFile> holder; // of `package`, where nobody else keeps it; shared: plans are copied
 };
 
 struct Step {
@@ -35,7 +48,12 @@ struct Plan {
   }
 };
 
-Result<Plan> make_plan(ApiClient& client, const Template& wanted);
+struct PlanOptions {
+  // Builds a layer of what the project in `folder` depends on; nullopt if it names nothing. Empty: functions bring what they need.
+  std::function<Result<std::optional<BuiltLayer>>(const std::string& folder, const std::string& runtime)> dependencies;
+};
+
+Result<Plan> make_plan(ApiClient& client, const Template& wanted, const PlanOptions& options = {});
 // Sends the calls of every step that is not the same; `done` hears of each step after its last call.
 Result<void> apply(ApiClient& client, const Plan& plan, const std::function<void(const Step&)>& done);
 

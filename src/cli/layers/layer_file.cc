@@ -1,0 +1,58 @@
+#include "cli/layers/layer_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/encoding.h"
+#include "base/hash.h"
+#include "sys/fault.h"
+#include "sys/file.h"
+
+namespace mayfly::cli {
+namespace {
+
+constexpr size_t kPieceBytes = 256 * 1024;
+
+struct Sums {
+  Digest digest{Digest::Kind::sha256};
+  uint64_t crc = 0, bytes = 0;
+  void add(std::string_view piece) {
+    digest.update(piece);
+    crc = crc64(piece, crc);
+    bytes += piece.size();
+  }
+  LayerFile of(const std::string& path) { return {path, fmt::to_string(crc), hex_encode(digest.finish()), bytes}; }
+};
+
+}  // namespace
+
+Result<LayerFile> pack_layer(const std::string& folder, const std::string& path) {
+  MAYFLY_TRY(auto entries, entries_of(folder, nullptr, "", kMaxLayerFiles));
+  if (entries.empty()) return fail(Kind::usage, "nothing to pack in " + folder);
+  std::string part = path + ".part";
+  sys::Fd file = sys::open_file(part, O_WRONLY | O_CREAT | O_TRUNC);
+  Sums sums;
+  auto written = write_zip(entries, {kMaxLayerBytes, "make several layers of it"}, [&](std::string_view piece) {
+    sums.add(piece);
+    sys::write_all(file.get(), piece, part);
+  });
+  if (!written) {
+    ::unlink(part.c_str());
+    return std::unexpected(std::move(written).error());
+  }
+  sys::check(::rename(part.c_str(), path.c_str()), "rename", path);
+  return sums.of(path);
+}
+
+Result<LayerFile> read_layer(const std::string& path) {
+  if (!std::filesystem::is_regular_file(path)) return fail(Kind::usage, "there is no file " + path);
+  sys::Fd file = sys::open_file(path, O_RDONLY);
+  Sums sums;
+  std::string piece(kPieceBytes, '\0');
+  while (ssize_t got = sys::check(::read(file.get(), piece.data(), piece.size()), "read", path)) sums.add(std::string_view(piece).substr(0, static_cast<size_t>(got)));
+  return sums.of(path);
+}
+
+}  // namespace mayfly::cli
