@@ -72,8 +72,11 @@ bool BodyDecoder::step(char c) {
     case State::trailer:
       if (c == '\r') return expect('\r', State::trailer_lf);
       state_ = State::trailer;
+      trailers_ += c;
       return c != '\n' && ++overhead_ <= kMaxChunkOverhead;
-    case State::trailer_lf: return expect('\n', State::trailer_start);
+    case State::trailer_lf:
+      trailers_ += "\r\n";
+      return expect('\n', State::trailer_start);
     case State::end_lf: return expect('\n', State::complete);
     default: return false;
   }

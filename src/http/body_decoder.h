@@ -1,17 +1,19 @@
 #pragma once
 // BodyDecoder: takes the framing off a body's bytes, in place. Knows where the body ends, to the byte, and refuses chunk framing that is
 // not exactly RFC 9112 section 7.1: lines end with CR LF, sizes are plain hexadecimal, data is followed by CR LF and nothing else.
-// Trailers are read and dropped; extensions and trailers together have a bound, since they carry no body byte.
+// Trailers are kept for whoever asks (trailers()); extensions and trailers together have a bound, since they carry no body byte.
 
 #include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <optional>
 #include <span>
+#include <string>
 
 namespace mayfly::http {
 
-constexpr size_t kMaxChunkOverhead = 16 * 1024;  // bytes of chunk extensions and trailers in one body; nobody sends any
+// Bytes of chunk extensions and trailers in one body. A function that fails while it streams tells its error, with a stack, in trailers.
+constexpr size_t kMaxChunkOverhead = 64 * 1024;
 
 class BodyDecoder {
  public:
@@ -25,6 +27,7 @@ class BodyDecoder {
   };
   // nullopt if the framing is malformed.
   std::optional<Decoded> decode(std::span<char> bytes);
+  const std::string& trailers() const { return trailers_; }  // their lines as sent, each ended by "\r\n"
   bool complete() const { return state_ == State::complete; }
   // The peer has ended its side: true if the body may end so.
   bool end_of_stream();
@@ -39,6 +42,7 @@ class BodyDecoder {
   State state_ = State::complete;
   uint64_t left_ = 0;  // of the sized body or the current chunk
   size_t overhead_ = 0;
+  std::string trailers_;
 };
 
 }  // namespace mayfly::http

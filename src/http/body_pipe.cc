@@ -5,17 +5,15 @@ namespace mayfly::http {
 class BodyPipe::Reader final : public Body {
  public:
   explicit Reader(std::shared_ptr<BodyPipe> pipe) : pipe_(std::move(pipe)) {}
-  ~Reader() override {
-    pipe_->abandoned_ = true;
-    pipe_->pieces_.clear();
-    pipe_->room_.set();
-  }
+  ~Reader() override { pipe_->abandon(); }
+  void abandon() override { pipe_->abandon(); }
   io::Task<std::expected<std::optional<std::string>, BodyError>> next() override {
     auto& pipe = *pipe_;
-    while (pipe.pieces_.empty() && !pipe.ended_ && !pipe.error_) {
+    while (pipe.pieces_.empty() && !pipe.ended_ && !pipe.error_ && !pipe.abandoned_) {
       pipe.changed_.reset();
       co_await pipe.changed_.wait();
     }
+    if (pipe.abandoned_) co_return std::unexpected(BodyError::disconnected);
     if (pipe.pieces_.empty()) {
       if (pipe.error_) co_return std::unexpected(*pipe.error_);
       co_return std::nullopt;
@@ -35,6 +33,14 @@ class BodyPipe::Reader final : public Body {
 std::shared_ptr<BodyPipe> BodyPipe::make(io::Loop& loop) { return std::make_shared<BodyPipe>(loop); }
 
 std::unique_ptr<Body> BodyPipe::reader() { return std::make_unique<Reader>(shared_from_this()); }
+
+void BodyPipe::abandon() {
+  bool told = std::exchange(abandoned_, true) || ended_ || error_;
+  pieces_.clear();
+  room_.set();
+  changed_.set();
+  if (auto tell = std::exchange(told_, nullptr); tell && !told) tell();
+}
 
 bool BodyPipe::push(std::string piece) {
   if (abandoned_ || error_) return false;

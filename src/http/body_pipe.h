@@ -5,6 +5,7 @@
 // Shared by its two ends, on one loop.
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -26,15 +27,20 @@ class BodyPipe : public std::enable_shared_from_this<BodyPipe> {
   io::Task<bool> room();         // until there is room; false: nobody reads any more
   void end();                    // the body is whole
   void fail(BodyError error);    // it will never be
+  // Called when the reader goes, or abandons it, before the end: for writers that wait for something else than room.
+  void on_abandoned(std::function<void()> told) { told_ = std::move(told); }
 
  private:
   class Reader;
+
+  void abandon();
 
   io::Signal changed_, room_;
   std::deque<std::string> pieces_;
   size_t bytes_ = 0;
   bool ended_ = false, abandoned_ = false;
   std::optional<BodyError> error_;
+  std::function<void()> told_;
 };
 
 }  // namespace mayfly::http

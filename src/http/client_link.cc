@@ -2,6 +2,7 @@
 
 #include "base/encoding.h"
 #include "http/head_writer.h"
+#include "http/tunnel.h"
 
 namespace mayfly::http {
 namespace {
@@ -21,7 +22,11 @@ std::string write_head(const ClientRequest& request, const std::string& host) {
   if (!request.headers.has("Host")) append_field(out, "Host", host);
   for (const auto& [name, value] : request.headers)
     if (!is_framing_field(name)) append_field(out, name, value);
-  if (request.stream) {
+  if (request.upgrade) out += "Connection: Upgrade\r\n";
+  auto declared = request.stream ? request.stream->declared_size() : std::nullopt;
+  if (declared) {
+    out += fmt::format("Content-Length: {}\r\n", *declared);
+  } else if (request.stream) {
     out += "Transfer-Encoding: chunked\r\n";
   } else if (!request.body.empty() || expects_body(request.method)) {
     out += fmt::format("Content-Length: {}\r\n", request.body.size());
@@ -34,10 +39,13 @@ std::string write_head(const ClientRequest& request, const std::string& host) {
 
 io::Task<std::expected<ClientLink::Head, ClientError>> ClientLink::exchange(ClientRequest& request, const std::string& host, io::Deadline deadline) {
   heard_ = false;
+  body_failure_.reset();
   auto written = co_await write(request, host, deadline);
   // A server that refuses a body answers and closes before all was sent: its answer still counts.
   if (!written && written.error() != ClientError::disconnected) co_return std::unexpected(written.error());
-  co_return co_await read_head(request.method == "HEAD", deadline);
+  auto head = co_await read_head(request.method == "HEAD", request.upgrade, deadline);
+  if (!head && head.error() == ClientError::disconnected && body_failure_) co_return std::unexpected(ClientError::body_failed);
+  co_return head;
 }
 
 io::Task<std::expected<void, ClientError>> ClientLink::write(ClientRequest& request, const std::string& host, io::Deadline deadline) {
@@ -45,6 +53,11 @@ io::Task<std::expected<void, ClientError>> ClientLink::write(ClientRequest& requ
   bool gather = !request.stream && request.body.size() <= kGatherBytes;
   if (gather) out += request.body;
   if (auto sent = co_await stream_->write_all(out, deadline); !sent) co_return std::unexpected(to_client_error(sent.error()));
+  if (request.stream && request.uploads) {
+    uploading_ = true;
+    request.uploads->spawn(upload(shared_from_this(), std::move(request.stream), deadline));
+    co_return std::expected<void, ClientError>{};
+  }
   if (request.stream) co_return co_await write_stream(*request.stream, deadline);
   if (gather) co_return std::expected<void, ClientError>{};
   if (auto sent = co_await stream_->write_all(request.body, deadline); !sent) co_return std::unexpected(to_client_error(sent.error()));
@@ -52,20 +65,32 @@ io::Task<std::expected<void, ClientError>> ClientLink::write(ClientRequest& requ
 }
 
 io::Task<std::expected<void, ClientError>> ClientLink::write_stream(Body& body, io::Deadline deadline) {
+  auto left = body.declared_size();
+  bool chunked = !left;
   while (true) {
     auto piece = co_await body.next();
-    if (!piece) {  // half a request must not look whole
-      stream_->close();
-      co_return std::unexpected(piece.error() == BodyError::timed_out ? ClientError::timed_out : ClientError::disconnected);
+    bool whole = piece && !*piece && left.value_or(0) == 0;
+    bool fits = piece && (chunked || !*piece || (*piece)->size() <= *left);
+    if (!piece || !fits || (!*piece && !whole)) {  // half a request must not look whole
+      body_failure_ = piece ? BodyError::malformed : piece.error();
+      close();
+      co_return std::unexpected(body_failure_ == BodyError::timed_out ? ClientError::timed_out : ClientError::disconnected);
     }
-    std::string chunk = *piece ? fmt::format("{:x}\r\n{}\r\n", (*piece)->size(), **piece) : "0\r\n\r\n";
+    if (whole && !chunked) co_return std::expected<void, ClientError>{};
     if (*piece && (*piece)->empty()) continue;
-    if (auto sent = co_await stream_->write_all(chunk, deadline); !sent) co_return std::unexpected(to_client_error(sent.error()));
-    if (!*piece) co_return std::expected<void, ClientError>{};
+    if (!chunked) *left -= (*piece)->size();
+    std::string bytes = !chunked ? std::move(**piece) : *piece ? fmt::format("{:x}\r\n{}\r\n", (*piece)->size(), **piece) : "0\r\n\r\n";
+    if (auto sent = co_await stream_->write_all(bytes, deadline); !sent) co_return std::unexpected(to_client_error(sent.error()));
+    if (whole) co_return std::expected<void, ClientError>{};
   }
 }
 
-io::Task<std::expected<ClientLink::Head, ClientError>> ClientLink::read_head(bool head_only, io::Deadline deadline) {
+io::Task<void> ClientLink::upload(std::shared_ptr<ClientLink> self, std::unique_ptr<Body> body, io::Deadline deadline) {
+  (void)co_await self->write_stream(*body, deadline);
+  self->uploading_ = false;
+}
+
+io::Task<std::expected<ClientLink::Head, ClientError>> ClientLink::read_head(bool head_only, bool upgrade, io::Deadline deadline) {
   while (true) {
     scan_.reset();
     HeadScan::Outcome outcome;
@@ -78,7 +103,11 @@ io::Task<std::expected<ClientLink::Head, ClientError>> ClientLink::read_head(boo
     }
     if (outcome == HeadScan::Outcome::refused || !parser_.parse(inbox_.bytes().substr(0, scan_.size()))) co_return std::unexpected(ClientError::malformed);
     inbox_.consume(scan_.size());
-    if (parser_.status() == 101) co_return std::unexpected(ClientError::malformed);  // nothing was asked to be upgraded
+    if (parser_.status() == 101 && !upgrade) co_return std::unexpected(ClientError::malformed);  // nothing was asked to be upgraded
+    if (parser_.status() == 101) {
+      std::string first(inbox_.bytes());
+      co_return Head{101, std::move(parser_.headers()), unread(std::move(first), std::exchange(stream_, nullptr))};
+    }
     if (parser_.status() >= 200) break;
   }
   begin_body(head_only);

@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "http/tunnel.h"
 
 namespace mayfly::http {
 namespace {
 
 constexpr size_t kGatherBytes = 64 * 1024;        // a body up to this size is copied behind its head: cheaper than a second send
 constexpr size_t kSliceBytes = 64 * 1024;         // larger ones leave in slices, each with body_timeout_us of its own
+constexpr int64_t kLastPieceUs = 2 * kMicrosPerSecond;  // for the piece of a request's body that is awaited when the answer has left
 constexpr size_t kKeptOutBytes = 16 * 1024;       // output buffer kept between requests
 
 Response plain_text(int status, std::string_view text) {
@@ -29,6 +31,8 @@ class Connection::RequestBody final : public Body {
     return connection_->read_body();
   }
   std::optional<uint64_t> declared_size() const override { return declared_; }
+  Headers trailers() const override { return connection_ != nullptr ? parse_fields(connection_->decoder_.trailers()) : Headers{}; }
+  bool client_gone() const override { return connection_ == nullptr || connection_->stream_->peer_gone(); }
   void detach() {
     if (connection_ != nullptr) connection_->body_ = nullptr;
     connection_ = nullptr;
@@ -47,10 +51,13 @@ Connection::Connection(ServerShared& shared, std::unique_ptr<io::Stream> stream,
       scheme_(std::move(scheme)),
       door_(std::move(door)),
       peer_(stream_->peer()),
-      scan_({shared.limits.start_line_bytes, shared.limits.header_bytes, shared.limits.header_count}) {}
+      scan_({shared.limits.start_line_bytes, shared.limits.header_bytes, shared.limits.header_count}),
+      settled_(shared.loop),
+      watchers_(shared.loop) {}
 
 Connection::~Connection() {
   if (body_ != nullptr) body_->detach();
+  if (half_closed_timer_ != 0) shared_.loop.cancel(half_closed_timer_);
 }
 
 void Connection::close_if_idle() {
@@ -58,6 +65,19 @@ void Connection::close_if_idle() {
 }
 
 io::Task<void> Connection::run() {
+  std::exception_ptr fault;  // of an answer's stream
+  try {
+    co_await converse();
+  } catch (...) {
+    fault = std::current_exception();
+  }
+  stream_->close();
+  co_await settle(io::Deadline::never());  // a read that waits ends with the stream
+  co_await watchers_.drain();
+  if (fault) std::rethrow_exception(fault);
+}
+
+io::Task<void> Connection::converse() {
   Next next = Next::keep;
   while (next == Next::keep && !(shared_.draining && inbox_.empty())) {
     next = co_await read_head();
@@ -65,7 +85,6 @@ io::Task<void> Connection::run() {
   }
   // TLS says goodbye in linger(), too.
   if (next == Next::linger || (next == Next::keep && scheme_ == "https")) co_await linger();
-  stream_->close();
 }
 
 // Until a whole head is in the inbox.
@@ -80,6 +99,13 @@ io::Task<Connection::Next> Connection::read_head() {
       if (!std::exchange(begun, true)) deadline = after_us(shared_.limits.header_timeout_us);
     }
     idle_ = !begun;
+    if (reading_ || input_ended_) {  // a watcher left behind by a streamed answer
+      bool settled = co_await settle(deadline);
+      idle_ = false;
+      if (!settled || (input_ended_ && inbox_.empty())) co_return Next::close;
+      if (!inbox_.empty()) continue;
+      if (input_ended_) co_return Next::close;
+    }
     auto got = co_await stream_->read_some(inbox_.room(), deadline);
     idle_ = false;
     if (got && *got > 0) {
@@ -126,7 +152,8 @@ io::Task<Connection::Next> Connection::serve_request() {
   std::string fault;
   try {  // the root of a request: a fault of the environment or of the handler ends here
     response = co_await shared_.handler(std::move(request));
-    if (response.status < 200 || response.status > 999) fault = fmt::format("the handler answered with status {}", response.status);
+    bool tunnels = response.status == 101 && response.tunnel && decoder_.complete();
+    if (!tunnels && (response.status < 200 || response.status > 999)) fault = fmt::format("the handler answered with status {}", response.status);
   } catch (const std::exception& error) {
     fault = fmt::format("request failed: {}", error.what());
   }
@@ -135,7 +162,22 @@ io::Task<Connection::Next> Connection::serve_request() {
     response = plain_text(500, "internal error");
   }
   served_ = true;
-  co_return co_await respond(std::move(response));
+  responding_ = true;
+  while (continuing_) co_await settle(io::Deadline::never());
+  Next next = response.tunnel ? co_await tunnel(std::move(response)) : co_await respond(std::move(response));
+  responding_ = false;
+  co_return next;
+}
+
+// Joins the connection to the answer's tunnel; nothing follows.
+io::Task<Connection::Next> Connection::tunnel(Response response) {
+  out_.clear();
+  shared_.head_writer.write(out_, response, {}, Persist::upgrade);
+  if (!co_await stream_->write_all(out_, after_us(shared_.limits.body_timeout_us))) co_return Next::close;
+  std::string first(inbox_.bytes());
+  inbox_.consume(first.size());
+  co_await join_streams(shared_.loop, *stream_, std::move(first), *response.tunnel, shared_.limits.tunnel_idle_us);
+  co_return Next::close;
 }
 
 io::Task<Connection::Next> Connection::respond(Response response) {
@@ -155,6 +197,7 @@ io::Task<Connection::Next> Connection::respond(Response response) {
   if (!sent) co_return Next::close;
   if (!keep) co_return Next::linger;
   if (decoder_.complete()) co_return Next::keep;
+  if (!co_await settle(after_us(kLastPieceUs))) co_return Next::linger;
   co_return co_await discard_body();
 }
 
@@ -193,12 +236,29 @@ io::Task<bool> Connection::send(std::string_view bytes) {
   co_return true;
 }
 
+// Says which stream is leaving, to who sees the client go.
+struct Connection::Sending {
+  Connection& connection;
+  Sending(Connection& of, Body& stream) : connection(of) { connection.sending_ = &stream; }
+  Sending(const Sending&) = delete;
+  ~Sending() {
+    connection.sending_ = nullptr;
+    if (connection.half_closed_timer_ != 0) connection.shared_.loop.cancel(std::exchange(connection.half_closed_timer_, 0));
+  }
+};
+
 // Pulls one piece, sends it, pulls the next: a slow client holds the producer back. False if the connection must not be used again.
 io::Task<bool> Connection::send_stream(std::unique_ptr<Body> stream, Framing framing) {
   uint64_t left = framing.length;
   std::string small;
+  Sending sending(*this, *stream);
   while (true) {
+    if (framing.kind == Framing::Kind::chunked && decoder_.complete() && !reading_ && !input_ended_ && inbox_.empty()) {
+      reading_ = true;
+      watchers_.spawn(watch_client());
+    }
     auto piece = co_await stream->next();
+    ++sent_pieces_;
     if (!piece) co_return false;
     if (!*piece) break;
     std::string& data = **piece;

@@ -1,6 +1,8 @@
 #pragma once
 // Connection: one client's connection, from its first byte to its last; the loop "read a head, call the handler, send the answer".
 // One request at a time: what a client pipelines waits in the inbox. Lives in the frame of the server's task for it, on one shard.
+// One read at a time, too: whoever awaits bytes sets `reading_` (the handler's body, which may still be read while the answer streams;
+// the watcher that sees the client go meanwhile), and the next waits for it.
 //
 // States: idle (kept alive, nothing of a request here) and busy. A drain ends idle connections at once and busy ones after their answer.
 // Whenever input may be left unread at the end, the close lingers (shut down, then read a little): closing at once would reset the
@@ -14,6 +16,7 @@
 #include "http/head_writer.h"
 #include "http/inbox.h"
 #include "http/server.h"
+#include "io/group.h"
 #include "io/stream.h"
 
 namespace mayfly::http {
@@ -40,8 +43,10 @@ class Connection {
 
  private:
   class RequestBody;
+  struct Sending;
   enum class Next { keep, close, linger };  // what becomes of the connection
 
+  io::Task<void> converse();
   io::Task<Next> read_head();
   io::Task<Next> serve_request();
   io::Task<Next> respond(Response response);
@@ -56,7 +61,14 @@ class Connection {
   Framing choose_framing(const Response& response) const;
   io::Task<bool> send(std::string_view bytes);
   io::Task<bool> send_stream(std::unique_ptr<Body> stream, Framing framing);
+  io::Task<Next> tunnel(Response response);
   io::Task<void> linger();
+
+  // Reading while the answer streams.
+  void done_reading();
+  io::Task<bool> settle(io::Deadline deadline);  // until nobody reads; false at the deadline
+  io::Task<void> watch_client();
+  void client_ended();
   io::Deadline after_us(int64_t us) const { return io::Deadline::after_us(shared_.loop, us); }
 
   ServerShared& shared_;
@@ -75,6 +87,15 @@ class Connection {
   bool head_only_ = false;
   bool idle_ = false;
   bool served_ = false;  // at least one request was answered
+  bool responding_ = false;   // the answer's head is leaving or has left
+  bool continuing_ = false;   // "100 Continue" is leaving
+  bool reading_ = false;
+  bool input_ended_ = false;  // the client has ended its side
+  io::Signal settled_;        // set when reading_ or continuing_ ends
+  Body* sending_ = nullptr;   // the stream of the answer that is leaving
+  uint64_t sent_pieces_ = 0;
+  io::Loop::TimerId half_closed_timer_ = 0;
+  io::TaskGroup watchers_;
   std::string out_;
 };
 

@@ -15,10 +15,49 @@ BodyError to_body_error(io::StreamError error) {
 
 }  // namespace
 
+void Connection::done_reading() {
+  reading_ = false;
+  settled_.set();
+}
+
+io::Task<bool> Connection::settle(io::Deadline deadline) {
+  while (reading_ || continuing_) {
+    settled_.reset();
+    if (co_await settled_.wait(deadline) == io::Wait::timed_out) co_return false;
+  }
+  co_return true;
+}
+
+// One read while an answer streams: a client that goes is seen, what it pipelines waits in the inbox.
+io::Task<void> Connection::watch_client() {
+  auto got = co_await stream_->read_some(inbox_.room(), io::Deadline::never());
+  if (got && *got > 0) {
+    inbox_.added(*got);
+  } else {
+    input_ended_ = true;
+    if (got) client_ended();
+    else if (sending_ != nullptr) sending_->abandon();
+  }
+  done_reading();
+}
+
+// The client has ended its side, which looks the same whether it still listens or not: silence is not kept up for it.
+void Connection::client_ended() {
+  if (sending_ == nullptr) return;
+  half_closed_timer_ = shared_.loop.call_at(shared_.loop.now_us() + shared_.limits.half_closed_us, [this, seen = sent_pieces_] {
+    half_closed_timer_ = 0;
+    if (seen != sent_pieces_) return client_ended();
+    sending_->abandon();
+  });
+}
+
 io::Task<std::expected<void, BodyError>> Connection::send_continue() {
-  bool asked = std::exchange(expects_continue_, false);
+  bool asked = !responding_ && std::exchange(expects_continue_, false);
   if (!asked || !inbox_.empty()) co_return std::expected<void, BodyError>{};
+  continuing_ = true;
   auto sent = co_await stream_->write_all("HTTP/1.1 100 Continue\r\n\r\n", after_us(shared_.limits.body_timeout_us));
+  continuing_ = false;
+  settled_.set();
   if (!sent) co_return std::unexpected(to_body_error(sent.error()));
   co_return std::expected<void, BodyError>{};
 }
@@ -27,6 +66,7 @@ io::Task<std::expected<void, BodyError>> Connection::send_continue() {
 io::Task<std::expected<std::optional<std::string>, BodyError>> Connection::read_body() {
   auto broken = [this](BodyError error) {
     body_error_ = error;
+    if (error == BodyError::disconnected && sending_ != nullptr) sending_->abandon();
     return std::unexpected(error);
   };
   if (body_error_) co_return std::unexpected(*body_error_);
@@ -44,7 +84,9 @@ io::Task<std::expected<std::optional<std::string>, BodyError>> Connection::read_
       auto remaining = decoder_.remaining();
       size_t size = remaining ? static_cast<size_t>(std::min<uint64_t>(*remaining, kPieceBytes)) : kChunkedPieceBytes;
       piece.resize_and_overwrite(size, [](char*, size_t count) { return count; });
+      reading_ = true;
       auto got = co_await stream_->read_some(piece, deadline);
+      done_reading();
       if (!got) co_return broken(to_body_error(got.error()));
       if (*got == 0) co_return broken(BodyError::disconnected);
       piece.resize(*got);
@@ -76,6 +118,7 @@ io::Task<Connection::Next> Connection::discard_body() {
 io::Task<void> Connection::linger() {
   stream_->shutdown_write();
   io::Deadline deadline = after_us(kLingerUs);
+  if (!co_await settle(deadline) || input_ended_) co_return;
   std::vector<char> sink(kChunkedPieceBytes);
   for (size_t total = 0; total < kLingerBytes;) {
     auto got = co_await stream_->read_some(sink, deadline);

@@ -126,6 +126,18 @@ bool is_authority(std::string_view text) { return all_in(kAuthorityBytes, text);
 
 }  // namespace
 
+Headers parse_fields(std::string_view lines) {
+  Headers fields;
+  while (!lines.empty()) {
+    std::string_view line = lines.substr(0, lines.find("\r\n"));
+    lines.remove_prefix(std::min(lines.size(), line.size() + 2));
+    size_t colon = line.find(':');
+    if (colon == line.npos || !is_token(line.substr(0, colon))) continue;
+    fields.add(std::string(line.substr(0, colon)), std::string(trim(line.substr(colon + 1))));
+  }
+  return fields;
+}
+
 bool is_token(std::string_view text) { return !text.empty() && all_in(kTokenBytes, text); }
 
 namespace {

@@ -53,6 +53,9 @@ class HeadParser {
 // (its authority replaces Host) or "*". CONNECT is refused.
 std::expected<void, Refusal> make_request(HeadParser& parser, Request& request);
 
+// The fields in lines of "name: value\r\n", as trailers come; a line that is no field is left out.
+Headers parse_fields(std::string_view lines);
+
 bool is_token(std::string_view text);  // RFC 9110 section 5.6.2: what a method or a field name is made of
 
 }  // namespace mayfly::http

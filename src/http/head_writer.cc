@@ -72,6 +72,7 @@ void HeadWriter::write(std::string& out, const Response& response, Framing frami
     out += "Transfer-Encoding: chunked\r\n";
   }
   if (persist == Persist::close) out += "Connection: close\r\n";
+  if (persist == Persist::upgrade) out += "Connection: Upgrade\r\n";
   if (persist == Persist::spelled) out += "Connection: keep-alive\r\n";
   out += "\r\n";
 }

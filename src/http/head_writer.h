@@ -25,6 +25,7 @@ enum class Persist {
   by_default,  // HTTP/1.1 keeps the connection without a word
   spelled,     // "Connection: keep-alive", for HTTP/1.0
   close,
+  upgrade,     // "Connection: Upgrade", after which the connection is a tunnel
 };
 
 class HeadWriter {

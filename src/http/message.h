@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/stream.h"
 #include "io/task.h"
 
 namespace mayfly::http {
@@ -44,6 +45,12 @@ class Body {
   // Everything that is left, refused once it exceeds `limit` bytes.
   io::Task<std::expected<std::string, BodyError>> read_all(size_t limit);
   virtual std::optional<uint64_t> declared_size() const = 0;  // Content-Length, if sent
+  // Nobody wants the rest: a next() that waits ends soon, as disconnected. For who cannot drop the body because it waits.
+  virtual void abandon() {}
+  // What was sent behind a chunked body; known after its end.
+  virtual Headers trailers() const { return {}; }
+  // Of a request: whether its client is known to have gone while its answer is awaited (a long poll that nobody waits for any more).
+  virtual bool client_gone() const { return false; }
 };
 std::unique_ptr<Body> make_body(std::string bytes);  // a body that is already here
 
@@ -73,6 +80,7 @@ struct Response {
   std::string body;                     // sent with Content-Length, unless `stream` is set
   std::unique_ptr<Body> stream;         // if set, the body: Content-Length when declared_size() is known, else chunked
   std::optional<uint64_t> head_length;  // for HEAD: the Content-Length to announce without sending a body
+  std::unique_ptr<io::Stream> tunnel;   // with status 101 only: what the connection is joined to after the head; Upgrade is among `headers`
 };
 
 std::string_view reason_phrase(int status);

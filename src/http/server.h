@@ -4,6 +4,9 @@
 // short text and the connection closes. The handler answers with a Response; whatever of the request body it left unread is discarded
 // up to discard_bytes to keep the connection, else the connection is closed. A handler that throws answers 500. Content-Length,
 // Transfer-Encoding, Keep-Alive and Connection (but for "close") of a Response are the server's own: what a handler puts there is dropped.
+// A handler, or whoever it gave the body to, may go on reading it while its streamed answer leaves. While that streams, the server also
+// sees the client go: the answer's stream is then abandoned (at once when the connection broke, after half_closed_us when the client has
+// only ended its side and hears nothing). An answer of 101 with a tunnel joins the connection to it (tunnel.h).
 
 #include <functional>
 #include <memory>
@@ -22,6 +25,8 @@ struct ServerLimits {
   int64_t header_timeout_us = 20'000'000;  // from the first byte of a request to its last header: slow clients are cut
   int64_t idle_timeout_us = 75'000'000;    // a kept-alive connection without a request
   int64_t body_timeout_us = 60'000'000;    // without a single body byte arriving or leaving
+  int64_t half_closed_us = 5'000'000;      // a client that has ended its side may still listen, but not to silence
+  int64_t tunnel_idle_us = 3'600'000'000;  // a tunnel through which nothing passes; functions have shorter limits of their own
   size_t discard_bytes = 256 * 1024;       // unread request body swallowed to keep a connection
   size_t connections = 10'000;             // per shard; beyond it a connection is answered 503 and closed
   size_t door_connections = 512;           // of one door's socket, likewise: a function must not use up what everybody shares

@@ -65,6 +65,52 @@ TEST(HttpServer, UnderstandsARequestThatArrivesByteByByte) {
   EXPECT_EQ(body_of(wire.read_response()), "POST host=h path=/slow query= body=hello");
 }
 
+io::Task<Response> report_trailers(Request request) {
+  auto read = co_await request.body->read_all(1 << 20);
+  std::string all = read.value_or("broken");
+  for (const auto& [name, value] : request.body->trailers()) all += fmt::format(" {}={}", name, value);
+  co_return text(200, all);
+}
+
+TEST(HttpServer, GivesTheTrailersOfAChunkedBodyAfterItsEnd) {
+  LiveServer live(report_trailers);
+  Wire wire(live.port());
+  wire.send("POST /1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nError-Type: Oops\r\nnonsense\r\nError-Body:  e30= \r\n\r\n");
+  EXPECT_EQ(body_of(wire.read_response()), "ab Error-Type=Oops Error-Body=e30=");
+  wire.send("POST /2 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nc\r\n0\r\n\r\n");
+  EXPECT_EQ(body_of(wire.read_response()), "c");
+}
+
+// Answers when the client of the first request has gone; the second one's "/gone" waits for that.
+struct LongPoll {
+  std::unique_ptr<LiveServer> live;
+  std::unique_ptr<io::Signal> gone;
+  io::Task<Response> answer(Request request) {
+    if (request.raw_path == "/poll") {
+      while (!request.body->client_gone()) co_await io::sleep_us(live->shard(), 100);
+      gone->set();
+    }
+    co_await gone->wait();
+    if (request.raw_path == "/gone") EXPECT_FALSE(request.body->client_gone());
+    co_return text(200, "gone");
+  }
+};
+
+TEST(HttpServer, AHandlerCanAskWhetherItsClientHasGone) {
+  LongPoll poll;
+  poll.live = std::make_unique<LiveServer>([&poll](Request request) { return poll.answer(std::move(request)); });
+  poll.gone = std::make_unique<io::Signal>(poll.live->shard());
+  Wire asks(poll.live->port());
+  asks.send("GET /gone HTTP/1.1\r\nHost: h\r\n\r\n");
+  {
+    Wire leaves(poll.live->port());
+    leaves.send("GET /poll HTTP/1.1\r\nHost: h\r\n\r\n");
+  }
+  EXPECT_EQ(body_of(asks.read_response()), "gone");
+  poll.live->stop();
+  poll.gone.reset();
+}
+
 struct Refused {
   const char* why;
   std::string request;

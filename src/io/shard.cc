@@ -114,6 +114,11 @@ class SocketStream final : public Stream {
     ErrorCode ignored;
     socket_.close(ignored);
   }
+  bool peer_gone() override {
+    char next;
+    ssize_t got = ::recv(socket_.native_handle(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+  }
   std::string peer() const override { return peer_; }
 
  private:
@@ -345,14 +350,20 @@ std::unique_ptr<Stream> Shard::adopt_stream(sys::Fd fd, std::string peer) {
 }
 
 Task<std::expected<std::unique_ptr<Stream>, StreamError>> Shard::connect(std::string host, uint16_t port, Deadline deadline) {
+  int family = host.find(':') == host.npos ? AF_INET : AF_INET6;
+  sys::Fd made(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
+  if (!made) co_return std::unexpected(StreamError::reset);
+  co_return co_await connect(std::move(made), std::move(host), port, deadline);
+}
+
+Task<std::expected<std::unique_ptr<Stream>, StreamError>> Shard::connect(sys::Fd made, std::string host, uint16_t port, Deadline deadline) {
   ErrorCode error;
   auto address = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, error);
   if (error) co_return std::unexpected(StreamError::reset);
   asio::ip::tcp::endpoint endpoint(address, port);
   AnySocket socket(impl_->context);
-  socket.open(asio::generic::stream_protocol(endpoint.protocol().family(), IPPROTO_TCP), error);
+  socket.assign(asio::generic::stream_protocol(endpoint.protocol().family(), IPPROTO_TCP), made.release(), error);
   if (error) co_return std::unexpected(StreamError::reset);
-  socket.native_non_blocking(true, error);
   int on = 1;
   ::setsockopt(socket.native_handle(), IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
   if (::connect(socket.native_handle(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) < 0) {

@@ -48,6 +48,8 @@ class Shard final : public Loop {
   // Takes a connected stream socket or one end of a socketpair.
   std::unique_ptr<Stream> adopt_stream(sys::Fd fd, std::string peer);
   Task<std::expected<std::unique_ptr<Stream>, StreamError>> connect(std::string host, uint16_t port, Deadline deadline);
+  // The same with a TCP socket that was made elsewhere, in another network namespace perhaps: non-blocking and not yet connected.
+  Task<std::expected<std::unique_ptr<Stream>, StreamError>> connect(sys::Fd socket, std::string host, uint16_t port, Deadline deadline);
   // Resumes when `fd` is readable (a pidfd, eventfd, pipe). The caller keeps `fd` open meanwhile.
   Task<std::expected<void, StreamError>> wait_readable(int fd, Deadline deadline);
 

@@ -29,6 +29,8 @@ class Stream {
   virtual Task<std::expected<void, StreamError>> write_all(std::string_view data, Deadline deadline) = 0;
   virtual void shutdown_write() = 0;  // half-close: the peer reads 0 after what was written
   virtual void close() = 0;
+  // Whether the peer has ended its side or broken off, with nothing left to read; asked of the kernel now. False where nobody can tell (TLS).
+  virtual bool peer_gone() { return false; }
   virtual std::string peer() const = 0;  // "127.0.0.1:5000", or a name for what is not TCP
 };
 

@@ -86,6 +86,21 @@ TEST(Stream, CloseWakesReaderAndWriter) {
   run(shard, close_both(shard));
 }
 
+Task<void> watch_the_peer(Shard& shard) {
+  Pair pair = connect_pair(shard);
+  EXPECT_FALSE(pair.a->peer_gone());
+  (void)co_await pair.b->write_all("x", Deadline::never());
+  pair.b->close();
+  EXPECT_FALSE(pair.a->peer_gone());  // its last word is not read yet
+  char byte;
+  EXPECT_EQ(co_await pair.a->read_some({&byte, 1}, Deadline::never()), size_t{1});
+  EXPECT_TRUE(pair.a->peer_gone());
+}
+TEST(Stream, TellsWhetherThePeerHasGone) {
+  Shard shard(0);
+  run(shard, watch_the_peer(shard));
+}
+
 Task<void> extend_deadline(Shard& shard) {
   Pair pair = connect_pair(shard);
   char byte;
