@@ -31,49 +31,13 @@ import uuid
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
+import measure
+from measure import cpu_us, raw, rss_mb
+
 SECONDS = 2  # one measurement of a rate
 
 
-# ---- What the kernel counts
-
-def tree(pid):
-    """pid and all its descendants."""
-    parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                fields = pathlib.Path("/proc", entry, "stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            parents.setdefault(int(fields[1]), []).append(int(entry))
-    found, todo = [], [pid]
-    while todo:
-        found.append(todo.pop())
-        todo += parents.get(found[-1], [])
-    return found
-
-
-def cpu_us(pid):
-    """{process: CPU microseconds of its threads}, for pid and its descendants."""
-    used = {}
-    for each in tree(pid):
-        try:
-            used[each] = sum(int(pathlib.Path(f"/proc/{each}/task/{thread}/schedstat").read_text().split()[0]) / 1000 for thread in os.listdir(f"/proc/{each}/task"))
-        except OSError:
-            continue
-    return used
-
-
-def rss_mb(pid):
-    return next(int(line.split()[1]) / 1024 for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-
-
 # ---- Requests as bytes
-
-def raw(method, target, headers, body=b""):
-    head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + f"Content-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
 
 def sign(secret, text, digest):
     return base64.b64encode(hmac.new(secret.encode(), text.encode(), digest).digest()).decode()
@@ -149,16 +113,9 @@ class Bench:
                           "baseline": round(baseline, 2) if baseline else None, "baseline_is": baseline_is, "ratio": ratio})
 
     def load(self, server, connections, seconds, requests):
-        with tempfile.NamedTemporaryFile() as file:
-            for request in requests:
-                file.write(b"%08d" % len(request) + request)
-            file.flush()
-            port = server.endpoint.rsplit(":", 1)[1]
-            before = cpu_us(server.process.pid)
-            out = subprocess.run([self.bin / "load", port, str(connections), str(seconds), file.name], check=True, stdout=subprocess.PIPE, text=True).stdout
-            after = cpu_us(server.process.pid)
-        result = json.loads(out)
-        spent = {pid: after[pid] - before.get(pid, 0) for pid in after}
+        before = cpu_us(server.process.pid)
+        result = measure.load(self.bin / "load", server.endpoint.rsplit(":", 1)[1], connections, seconds, requests)
+        spent = measure.spent_us(before, cpu_us(server.process.pid))
         of_server = spent.pop(server.process.pid)
         result["server_us"] = of_server / result["requests"]
         result["workers_us"] = sum(spent.values()) / result["requests"]
@@ -173,7 +130,7 @@ class Bench:
         for _ in range(self.rounds):
             for name, requests in cases.items():
                 runs[name].append(self.load(server, connections, SECONDS, requests))
-        return {name: {key: round(statistics.median(run[key] for run in each), 2) for key in each[0]} for name, each in runs.items()}
+        return {name: measure.medians(each) for name, each in runs.items()}
 
     def fsyncs_per_second(self, folder):
         """Appends of 1 KiB, each made durable: what the disk gives one writer."""
@@ -288,7 +245,7 @@ class Bench:
             for _ in range(self.rounds):
                 baselines.append(self.fsyncs_per_second(server.data))
                 runs.append(self.load(server, 64, SECONDS, requests))
-            result = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            result = measure.medians(runs)
             baseline = statistics.median(baselines)
             self.row("put", "1 KiB durable puts, 64 clients", result["per_second"], "/s", goal=5000, baseline=baseline, baseline_is="write + fdatasync, one writer", at_least=True)
             self.row("put", "CPU of a put", result["cpu_us"], "us")

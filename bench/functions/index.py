@@ -1,0 +1,26 @@
+"""The benches' functions in Python, those of functions.cc."""
+import json
+import time
+
+
+def hello(event, context):
+    return json.dumps({"hello": json.loads(event)["name"]})
+
+
+def page(environ, start_response):
+    body = json.dumps({"hello": json.loads(environ["wsgi.input"].read())["name"]}).encode()
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [body]
+
+
+def nap(event, context):
+    began = time.monotonic_ns() // 1000
+    time.sleep(json.loads(event)["ms"] / 1000)
+    return json.dumps({"began_us": began})
+
+
+def work(event, context):
+    end = time.monotonic_ns() + json.loads(event)["us"] * 1000
+    while time.monotonic_ns() < end:
+        pass
+    return "done"

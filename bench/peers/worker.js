@@ -1,0 +1,7 @@
+// The benches' function for workerd: JSON in, JSON out.
+export default {
+  async fetch(request) {
+    const {name} = await request.json();
+    return Response.json({hello: name});
+  },
+};
