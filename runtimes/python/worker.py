@@ -78,7 +78,8 @@ def _exec_if_libraries_are_shipped(configuration):
     """The dynamic linker reads LD_LIBRARY_PATH and LD_PRELOAD once, at exec. A function that ships shared objects there gets a fresh
     interpreter, which costs it the zygote's head start; any other keeps it."""
     environment = configuration["environment"]
-    folders = [folder for folder in environment.get("LD_LIBRARY_PATH", "").split(":") if folder.startswith(configuration["code"])]
+    shipped = tuple(folder for folder in (configuration["code"], configuration["layers"]) if folder)
+    folders = [folder for folder in environment.get("LD_LIBRARY_PATH", "").split(":") if folder.startswith(shipped)]
     if not environment.get("LD_PRELOAD") and not any(glob.glob(f"{folder}/*.so*") for folder in folders):
         return
     file = os.memfd_create("configuration", 0)

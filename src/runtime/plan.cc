@@ -1,5 +1,6 @@
 #include "runtime/plan.h"
 
+#include "runtime/layer_paths.h"
 #include "sandbox/etc.h"
 #include "sys/file.h"
 
@@ -56,6 +57,7 @@ Environment environment(const StartContext& context, const RuntimeOptions& optio
     out["NODE_EXTRA_CA_CERTS"] = kInsideCa;
   }
   for (const auto& [name, value] : context.runnable->function.environment) out[name] = value;  // the template's words win
+  add_layer_paths(*context.runnable, places(*context.runnable, options, contract), contract, out);
   return out;
 }
 

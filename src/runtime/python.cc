@@ -46,6 +46,7 @@ std::string zygote_configuration(const StartContext& context, const RuntimeOptio
       {"isolated", !options.unsafe_no_sandbox},
       {"seccomp", base64_encode(seccomp_program)},
       {"code", inside.code},
+      {"layers", inside.layers},
       {"libraries", inside.libraries},
       {"handler", function.handler},
       {"initializer", function.initializer},
