@@ -3,6 +3,7 @@
 #include "runtime/framed_factory.h"
 #include "runtime/python_factory.h"
 #include "runtime/runtimes.h"
+#include "sys/file.h"
 
 namespace mayfly::runtime {
 
@@ -18,6 +19,7 @@ Factory::~Factory() = default;
 InstanceFactory* Factory::executor_of(const functions::Function& function) {
   const Runtime* runtime = find_runtime(function.runtime);
   if (!runtime || !found_on_this_machine(*runtime)) return nullptr;
+  if (runtime->built && !sys::exists(host_folder(*runtime, host_.options()))) return nullptr;
   switch (runtime->executor) {
     case Executor::zygote: return zygotes_.get();
     case Executor::framed: return framed_.get();
@@ -29,6 +31,10 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> Factory::start(StartCo
   const auto& function = context.runnable->function;
   if (InstanceFactory* executor = executor_of(function)) co_return co_await executor->start(std::move(context));
   const Runtime* runtime = find_runtime(function.runtime);
+  if (runtime && found_on_this_machine(*runtime) && runtime->built) {
+    co_return fail(StartError::unsupported, fmt::format("this build of Mayfly cannot run the runtime \"{}\"", function.runtime),
+                   "its part was not built: a compiler for it was missing (see the output of cmake)");
+  }
   std::string hint = runtime && !runtime->package.empty() ? fmt::format("install {}; ", runtime->package) : std::string();
   co_return fail(StartError::unsupported, fmt::format("this machine cannot run the runtime \"{}\"", function.runtime), hint + "it has: " + available_runtimes());
 }

@@ -22,8 +22,12 @@ std::string program_of(const functions::Function& function) { return function.ha
 
 }  // namespace
 
+std::string host_folder(const Runtime& runtime, const RuntimeOptions& options) {
+  return fmt::format("{}/{}", runtime.built ? options.built_folder : options.runtimes_folder, runtime.prefix);
+}
+
 std::vector<std::string> interpreter_command(const Runtime& runtime, const functions::Function& function, const RuntimeOptions& options) {
-  std::string folder = (options.unsafe_no_sandbox ? options.runtimes_folder : std::string(kInsideRuntimes)) + "/" + std::string(runtime.prefix);
+  std::string folder = options.unsafe_no_sandbox ? host_folder(runtime, options) : fmt::format("{}/{}", kInsideRuntimes, runtime.prefix);
   std::vector<std::string> command{std::string(runtime.program)};
   if (runtime.prefix == "nodejs") {
     command.push_back(folder + "/main.js");
@@ -31,10 +35,9 @@ std::vector<std::string> interpreter_command(const Runtime& runtime, const funct
     command.push_back(folder + "/main.php");
   } else if (runtime.prefix == "java") {
     // A heap cannot be resized later, so functions share a stock only when their memory is the same; a quarter is left for the rest.
-    for (std::string option : {fmt::format("-Xmx{}m", std::max<int64_t>(32, function.memory_mb * 3 / 4)), std::string("-XX:+UseSerialGC"), std::string("-XX:TieredStopAtLevel=1"),
-                               std::string("-Xshare:auto"), "-XX:SharedArchiveFile=" + folder + "/mayfly.jsa", std::string("-cp"), folder + "/mayfly.jar", std::string("mayfly.Main")}) {
-      command.push_back(std::move(option));
-    }
+    std::string heap = fmt::format("-Xmx{}m", std::max<int64_t>(32, function.memory_mb * 3 / 4));
+    for (const std::string& option : {heap, "@" + folder + "/options", "-XX:SharedArchiveFile=" + folder + "/mayfly.jsa"}) command.push_back(option);
+    for (const std::string& option : {std::string("-cp"), folder + "/mayfly.jar:" + folder + "/gson.jar", std::string("mayfly.Main")}) command.push_back(option);
   } else {
     command.push_back(folder + "/mayfly.dll");
   }
@@ -80,8 +83,7 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_own(StartContext context) {
 io::Task<FramedFactory::Boxed> FramedFactory::launch_generic(const Runtime& runtime, std::vector<std::string> command) {
   const auto& options = host_.options();
   sandbox::Plan plan = base_plan(options.account, options.region, "function", options);
-  std::string name(runtime.prefix);
-  plan.binds.push_back({options.runtimes_folder + "/" + name, std::string(kInsideRuntimes) + "/" + name});
+  plan.binds.push_back({host_folder(runtime, options), fmt::format("{}/{}", kInsideRuntimes, runtime.prefix)});
   plan.confined = plan.frames = true;
   plan.command = std::move(command);
   plan.environment = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TZ=UTC", "HOME=/tmp"};

@@ -53,6 +53,9 @@ class FramedFactory final : public InstanceFactory {
   bool stopping_ = false;
 };
 
+// Where a runtime's own files are on the host.
+std::string host_folder(const Runtime& runtime, const RuntimeOptions& options);
+
 // How a generic interpreter for this function is started; the same for functions that may share a stock.
 std::vector<std::string> interpreter_command(const Runtime& runtime, const functions::Function& function, const RuntimeOptions& options);
 

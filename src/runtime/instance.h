@@ -124,6 +124,7 @@ class DoorKeeper {
 
 struct RuntimeOptions {
   std::string runtimes_folder;   // runtimes/ of the installation: python/bootstrap.py, ...
+  std::string built_folder;      // what the build made of runtimes/: java/mayfly.jar, ...; without it there is no Java
   std::string libraries_folder;  // Python libraries every function may import (site-packages), read-only; may be absent
   std::string state_folder;      // scratch of the running server: roots, sockets
   std::string ca_certificate_pem;  // trusted inside

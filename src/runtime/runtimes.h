@@ -35,6 +35,7 @@ struct Runtime {
   Contract contract;
   std::string_view program;    // what the machine must have, by absolute path; empty: the function brings its own
   std::string_view package;    // Debian's package with it, for the hint
+  bool built = false;          // its own files are made by the build, where that can make them
 };
 
 const Runtime* find_runtime(std::string_view name);  // null: no such runtime

@@ -60,6 +60,7 @@ class InSandbox : public testing::Test {
     std::filesystem::permissions(folder_, std::filesystem::perms(0755));
     thread_ = std::jthread([this] { shard_.run(); });
     options_.runtimes_folder = std::string(MAYFLY_SOURCE_DIR) + "/runtimes";
+    options_.built_folder = std::filesystem::path(sys::self_path()).parent_path().parent_path() / "runtimes";
     options_.state_folder = folder_ + "/state";
     options_.platform_port = 8080;
     options_.account = "1234567890";

@@ -49,6 +49,11 @@ std::vector<Bind> system_binds() {
   for (const char* path : {"/etc/alternatives", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/mime.types", "/etc/services", "/etc/protocols", "/etc/fonts"}) {
     binds.push_back({path, path, true});
   }
+  std::error_code unreadable;
+  for (const auto& entry : std::filesystem::directory_iterator("/etc", unreadable)) {  // what Debian's interpreters do not start without
+    std::string name = entry.path().filename();
+    if (name.starts_with("java-") || name == "php") binds.push_back({"/etc/" + name, "/etc/" + name});
+  }
   for (const char* device : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}) binds.push_back({device, device});
   return binds;
 }

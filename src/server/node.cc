@@ -47,6 +47,12 @@ std::string find_runtimes(const std::string& asked) {
   throw std::runtime_error("the folder of language runtimes (python/zygote.py and others) is not beside this binary; name it with --runtimes");
 }
 
+// What the build made of them: beside the binary's folder, or installed with them.
+std::string find_built(const std::string& runtimes) {
+  auto beside = std::filesystem::path(sys::self_path()).parent_path().parent_path() / "runtimes";
+  return std::filesystem::exists(beside / "java") ? beside.string() : runtimes;
+}
+
 // The Python libraries every function may import: as asked, else installed beside the runtimes, else where ./dev puts them. May be absent.
 std::string find_libraries(const std::string& asked, const std::string& runtimes) {
   if (!asked.empty()) return std::filesystem::absolute(asked);
@@ -194,6 +200,7 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
       router([](const std::string& what) { spdlog::error("{}", what); }) {
   std::vector<dispatch::ShardContext> contexts;
   runtime::RuntimeOptions runtime{.runtimes_folder = find_runtimes(options.runtimes_folder),
+                                  .built_folder = find_built(find_runtimes(options.runtimes_folder)),
                                   .libraries_folder = find_libraries(options.libraries_folder, find_runtimes(options.runtimes_folder)),
                                   .state_folder = folder.make_sub("run"),
                                   .ca_certificate_pem = std::move(ca_certificate_pem),

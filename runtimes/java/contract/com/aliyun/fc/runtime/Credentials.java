@@ -1,0 +1,7 @@
+package com.aliyun.fc.runtime;
+
+public interface Credentials {
+  String getAccessKeyId();
+  String getAccessKeySecret();
+  String getSecurityToken();
+}

@@ -1,0 +1,35 @@
+package mayfly;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
+import java.nio.charset.StandardCharsets;
+
+/** {errorMessage, errorType, stackTrace: [line, ...], cause}, without the runtime's own frames (aliyun-fc.md section 6). */
+final class Errors {
+  private Errors() {}
+
+  static byte[] body(Throwable failure, ClassLoader own) {
+    return describe(unwrapped(failure), 0).toString().getBytes(StandardCharsets.UTF_8);
+  }
+
+  private static Throwable unwrapped(Throwable failure) {
+    while (failure instanceof java.lang.reflect.InvocationTargetException && failure.getCause() != null) failure = failure.getCause();
+    return failure;
+  }
+
+  private static JsonObject describe(Throwable failure, int depth) {
+    JsonObject out = new JsonObject();
+    out.addProperty("errorMessage", failure.getMessage() == null ? failure.getClass().getName() : failure.getMessage());
+    out.addProperty("errorType", failure.getClass().getName());
+    JsonArray stack = new JsonArray();
+    for (StackTraceElement frame : failure.getStackTrace()) {
+      String name = frame.getClassName();
+      if (name.startsWith("mayfly.") || name.startsWith("jdk.internal.reflect.") || name.startsWith("java.lang.reflect.")) continue;
+      stack.add(frame.toString());
+    }
+    out.add("stackTrace", stack);
+    final int deepest = 8;  // of causes within causes
+    if (failure.getCause() != null && depth < deepest) out.add("cause", describe(failure.getCause(), depth + 1));
+    return out;
+  }
+}

@@ -1,0 +1,206 @@
+package mayfly;
+
+import com.google.gson.Gson;
+import com.google.gson.GsonBuilder;
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import java.io.ByteArrayInputStream;
+import java.io.File;
+import java.lang.reflect.Field;
+import java.lang.reflect.Type;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+
+/**
+ * The first class of a Java function's process: waits as a generic process for the start frame, becomes its function, and serves calls,
+ * one after another or in as many threads as the function allows.
+ */
+public final class Main {
+  private static final byte[] NOTHING = {};
+  private static final Gson GSON = new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
+
+  private final Frames frames;
+  private Bridge bridge;
+  private String preStop = "", preFreeze = "";
+
+  private Main(Frames frames) {
+    this.frames = frames;
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    if (arguments.length > 0 && arguments[0].equals("--warm-up")) {  // the build archives the classes that this loads
+      warmUp();
+      return;
+    }
+    warmUp();
+    Frames frames = new Frames(3);
+    Frames.Frame start = frames.read();
+    if (start != null && start.kind == Frames.START) new Main(frames).run(start);
+    System.exit(0);
+  }
+
+  /** Loads what the first call will need, while nobody waits. */
+  private static void warmUp() {
+    JsonObject sample = JsonParser.parseString("{\"a\":[\"b\"],\"c\":1}").getAsJsonObject();
+    GSON.toJson(sample);
+    new HttpExchange(null, 0, "{\"method\":\"GET\",\"path\":\"/\",\"queries\":{},\"headers\":{}}", NOTHING).head();
+    Errors.body(new IllegalStateException("sample"), Main.class.getClassLoader());
+    new Answer(null, 0).size();
+  }
+
+  private void run(Frames.Frame frame) throws Exception {
+    long began = System.nanoTime();
+    long imported;
+    JsonObject start = JsonParser.parseString(text(frame.payload)).getAsJsonObject();
+    Bridge.Invocation first = new Bridge.Invocation();
+    JsonArray credentials = start.getAsJsonArray("credentials");
+    for (int i = 0; i < 3; ++i) first.credentials[i] = credentials.get(i).getAsString();
+    try {
+      setEnvironment(start);
+      bridge = load(start);
+      imported = System.nanoTime();
+      if (!string(start, "initializer").isEmpty()) bridge.initialize(first);
+    } catch (Throwable failure) {
+      frames.write(Frames.FAILED, 0, Frames.OK, 0, NOTHING, Errors.body(failure, Main.class.getClassLoader()));
+      return;
+    }
+    preStop = string(start, "pre_stop");
+    preFreeze = string(start, "pre_freeze");
+    long ready = System.nanoTime();
+    String meta = "{\"import_us\":" + (imported - began) / 1000 + ",\"init_us\":" + (ready - imported) / 1000 + "}";
+    frames.write(Frames.READY, 0, Frames.OK, (ready - began) / 1000, meta.getBytes(StandardCharsets.UTF_8), NOTHING);
+    int concurrency = start.get("concurrency").getAsInt();
+    ExecutorService pool = concurrency > 1 ? Executors.newFixedThreadPool(concurrency, Main::daemon) : null;
+    for (Frames.Frame call = frames.read(); call != null; call = frames.read()) {
+      Frames.Frame each = call;
+      if (pool == null) serve(each);
+      else pool.execute(() -> serve(each));
+    }
+  }
+
+  private static Thread daemon(Runnable work) {
+    Thread thread = new Thread(work, "call");
+    thread.setDaemon(true);
+    return thread;
+  }
+
+  private void serve(Frames.Frame frame) {
+    try {
+      if (frame.kind == Frames.CALL) call(frame);
+      else if (frame.kind == Frames.HOOK) hook(frame);
+    } catch (java.io.IOException gone) {
+      System.exit(1);  // nobody is there to answer any more
+    }
+  }
+
+  private void call(Frames.Frame frame) throws java.io.IOException {
+    long began = System.nanoTime();
+    String[] meta = text(frame.meta).split("\1", -1);
+    Bridge.Invocation invocation = new Bridge.Invocation();
+    invocation.requestId = meta[0];
+    invocation.credentials = meta[1].split("\0", -1);
+    invocation.retries = frame.retries;
+    Answer answer = new Answer(frames, frame.call);
+    try {
+      if (meta.length > 2 && !meta[2].isEmpty()) {
+        HttpExchange exchange = new HttpExchange(answer, frame.call, meta[2], frame.payload);
+        bridge.handleHttp(exchange, invocation);
+        answer.head(exchange.head());
+      } else {
+        bridge.handle(new ByteArrayInputStream(frame.payload), answer, invocation);
+      }
+      answer.end(began);
+    } catch (Throwable failure) {
+      if (failure instanceof VirtualMachineError) {  // out of memory, stack overflow in native code: this process is not to be trusted
+        failure.printStackTrace();
+        if (failure instanceof OutOfMemoryError) System.exit(1);
+      }
+      frames.write(Frames.REPLY, frame.call, Frames.HANDLED_ERROR, (System.nanoTime() - began) / 1000, NOTHING, Errors.body(failure, Main.class.getClassLoader()));
+    }
+  }
+
+  private void hook(Frames.Frame frame) throws java.io.IOException {
+    boolean stop = text(frame.meta).equals("preStop");
+    String handler = stop ? preStop : preFreeze;
+    try {
+      if (!handler.isEmpty()) bridge.hook(handler, stop, new Bridge.Invocation());
+    } catch (Throwable failure) {
+      failure.printStackTrace();
+    }
+    frames.write(Frames.REPLY, frame.call, Frames.OK, 0, NOTHING, NOTHING);
+  }
+
+  private static Bridge load(JsonObject start) throws Exception {
+    String code = string(start, "code");
+    ClassLoader loader = FunctionLoader.make(code, System.getenv("CLASSPATH"), ownFolder());
+    Thread.currentThread().setContextClassLoader(loader);
+    Bridge.About about = new Bridge.About();
+    JsonObject function = start.getAsJsonObject("function"), service = start.getAsJsonObject("service");
+    about.functionName = string(function, "name");
+    about.memoryMb = function.get("memory").getAsInt();
+    about.timeoutSeconds = function.get("timeout").getAsInt();
+    about.handler = string(start, "handler");
+    about.initializer = string(start, "initializer");
+    about.serviceName = string(service, "name");
+    about.logProject = string(service, "log_project");
+    about.logStore = string(service, "log_store");
+    about.qualifier = string(service, "qualifier");
+    about.versionId = string(service, "version_id");
+    about.region = string(start, "region");
+    about.account = string(start, "account");
+    Class<?> side = Class.forName("mayfly.fc.FunctionSide", true, loader);
+    try {
+      return (Bridge) side.getConstructor(Bridge.About.class, Bridge.Mapper.class).newInstance(about, new JsonMapper());
+    } catch (java.lang.reflect.InvocationTargetException wrapped) {
+      throw wrapped.getCause() instanceof Exception ? (Exception) wrapped.getCause() : wrapped;
+    }
+  }
+
+  private static String ownFolder() throws Exception {
+    URI own = Main.class.getProtectionDomain().getCodeSource().getLocation().toURI();
+    return new File(own).getParent();
+  }
+
+  private static final class JsonMapper implements Bridge.Mapper {
+    @Override
+    public Object read(String json, Type type) {
+      return GSON.fromJson(json, type);
+    }
+
+    @Override
+    public String write(Object value) {
+      return GSON.toJson(value);
+    }
+  }
+
+  /** Replaces the environment of this process as Java sees it: it was started before anybody knew for which function. */
+  @SuppressWarnings("unchecked")
+  private static void setEnvironment(JsonObject start) throws ReflectiveOperationException {
+    Field holder = Class.forName("java.lang.ProcessEnvironment").getDeclaredField("theUnmodifiableEnvironment");
+    holder.setAccessible(true);
+    Object unmodifiable = holder.get(null);
+    Field inner = unmodifiable.getClass().getDeclaredField("m");
+    inner.setAccessible(true);
+    Map<String, String> environment = (Map<String, String>) inner.get(unmodifiable);
+    environment.clear();
+    JsonObject wanted = start.getAsJsonObject("environment");
+    for (String name : wanted.keySet()) environment.put(name, wanted.get(name).getAsString());
+    environment.put("FC_INSTANCE_ID", string(start, "instance_id"));
+    JsonArray credentials = start.getAsJsonArray("credentials");
+    environment.put("ALIBABA_CLOUD_ACCESS_KEY_ID", credentials.get(0).getAsString());
+    environment.put("ALIBABA_CLOUD_ACCESS_KEY_SECRET", credentials.get(1).getAsString());
+    environment.put("ALIBABA_CLOUD_SECURITY_TOKEN", credentials.get(2).getAsString());
+  }
+
+  private static String string(JsonObject object, String name) {
+    return object.has(name) ? object.get(name).getAsString() : "";
+  }
+
+  static String text(byte[] bytes) {
+    return new String(bytes, StandardCharsets.UTF_8);
+  }
+}
