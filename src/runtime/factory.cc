@@ -1,5 +1,6 @@
 #include "runtime/factory.h"
 
+#include "runtime/api_factory.h"
 #include "runtime/framed_factory.h"
 #include "runtime/python_factory.h"
 #include "runtime/runtimes.h"
@@ -12,7 +13,10 @@ std::unique_ptr<InstanceFactory> make_instance_factory(io::Shard& shard, DoorKee
 }
 
 Factory::Factory(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng)
-    : host_(shard, doors, std::move(options), rng), zygotes_(std::make_unique<PythonFactory>(host_)), framed_(std::make_unique<FramedFactory>(host_)) {}
+    : host_(shard, doors, std::move(options), rng),
+      zygotes_(std::make_unique<PythonFactory>(host_)),
+      framed_(std::make_unique<FramedFactory>(host_)),
+      api_(std::make_unique<ApiFactory>(host_, rng)) {}
 
 Factory::~Factory() = default;
 
@@ -23,6 +27,7 @@ InstanceFactory* Factory::executor_of(const functions::Function& function) {
   switch (runtime->executor) {
     case Executor::zygote: return zygotes_.get();
     case Executor::framed: return framed_.get();
+    case Executor::runtime_api: return api_.get();
     default: return nullptr;
   }
 }
@@ -47,6 +52,7 @@ io::Task<void> Factory::forget(std::string key, uint64_t revision) { return zygo
 
 io::Task<void> Factory::stop() {
   co_await framed_->stop();
+  co_await api_->stop();
   co_await zygotes_->stop();
   co_await host_.stop();
 }

@@ -21,7 +21,7 @@ class Factory final : public InstanceFactory {
   InstanceFactory* executor_of(const functions::Function& function);
 
   Host host_;
-  std::unique_ptr<InstanceFactory> zygotes_, framed_;
+  std::unique_ptr<InstanceFactory> zygotes_, framed_, api_;
 };
 
 }  // namespace mayfly::runtime

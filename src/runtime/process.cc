@@ -36,6 +36,7 @@ int64_t Process::memory_bytes() {
 }
 
 void Process::kill() { sys::kill(parts_.pidfd, SIGKILL); }
+void Process::terminate() { sys::kill(parts_.pidfd, SIGTERM); }
 
 io::Task<void> Process::gone() { (void)co_await gone_.wait(); }
 io::Task<io::Wait> Process::gone(io::Deadline deadline) { return gone_.wait(deadline); }

@@ -1,0 +1,188 @@
+#include "runtime/api_factory.h"
+
+#include "functions/lifecycle.h"
+#include "runtime/api_plan.h"
+#include "sys/fault.h"
+
+namespace mayfly::runtime {
+namespace {
+
+constexpr int64_t kLaunchUs = 30 * kMicrosPerSecond;  // a sandbox and the exec in it: milliseconds, unless the machine swaps
+constexpr uint16_t kApiPort = 9001;                   // T1.3; the vendors' documents show the same for the others
+// Reading a program in and its own beginning are not the initializer's time; Lambda grants 10 s in all.
+constexpr int64_t kBeginAllowanceUs = 10 * kMicrosPerSecond;
+constexpr int64_t kTermGraceUs = 500 * kMicrosPerMilli;   // between SIGTERM and SIGKILL, as Lambda's shutdown phase
+constexpr int64_t kFreezeAfterUs = kMicrosPerSecond;      // without a call, an instance is told that it may be frozen
+
+class ApiInstance final : public Instance {
+ public:
+  ApiInstance(Host& host, Rng& rng, std::shared_ptr<ApiLink> link, const StartContext& context, StartPhases phases)
+      : host_(host), rng_(rng), link_(std::move(link)), credentials_(context.credentials), phases_(phases) {
+    const Runtime* runtime = find_runtime(context.runnable->function.runtime);
+    if (runtime->contract != Contract::fc) return;
+    pre_stop_ = functions::pre_stop(context.runnable->function);
+    pre_freeze_ = functions::pre_freeze(context.runnable->function);
+  }
+  ~ApiInstance() override {
+    cancel_freeze();
+    link_->process().kill();  // stopped already, unless its owner gave up
+  }
+
+  const std::string& id() const override { return link_->process().id(); }
+  bool alive() const override { return link_->process().alive(); }
+  StartPhases phases() const override { return phases_; }
+
+  io::Task<Reply> call(Call call) override {
+    cancel_freeze();
+    credentials_ = call.credentials;
+    Reply reply = co_await link_->call(std::move(call));
+    if (pre_freeze_ && link_->idle() && alive()) {
+      cancel_freeze();
+      freeze_timer_ = host_.shard().call_at(host_.shard().now_us() + kFreezeAfterUs, [this] {
+        freeze_timer_ = 0;
+        host_.spawn(hook(link_, hook_call(*pre_freeze_), CallType::pre_freeze));
+      });
+    }
+    co_return reply;
+  }
+
+  // The hook has a time of its own, beyond the grace of the end.
+  io::Task<void> stop(io::Deadline deadline) override {
+    cancel_freeze();
+    auto& process = link_->process();
+    if (auto pre_stop = std::exchange(pre_stop_, std::nullopt); pre_stop && alive()) {
+      int64_t grace_us = deadline.at_us - host_.shard().now_us();
+      co_await hook(link_, hook_call(*pre_stop), CallType::pre_stop);
+      deadline = io::Deadline::after_us(host_.shard(), std::max<int64_t>(0, grace_us));
+    }
+    if (alive()) process.terminate();
+    if (co_await process.gone(deadline.sooner(io::Deadline::after_us(host_.shard(), kTermGraceUs))) == io::Wait::timed_out) process.kill();
+    co_await process.gone();
+  }
+
+ private:
+  Call hook_call(const functions::Hook& hook) {
+    return {.request_id = uuid(rng_), .payload = {}, .http = {}, .credentials = credentials_, .deadline = io::Deadline::after_us(host_.shard(), hook.timeout_s * kMicrosPerSecond)};
+  }
+  // Whatever comes of it, it is over at its deadline.
+  static io::Task<void> hook(std::shared_ptr<ApiLink> link, Call call, CallType type) { (void)co_await link->run(std::move(call), type); }
+
+  void cancel_freeze() {
+    if (freeze_timer_ != 0) host_.shard().cancel(std::exchange(freeze_timer_, 0));
+  }
+
+  Host& host_;
+  Rng& rng_;
+  std::shared_ptr<ApiLink> link_;  // shared with the requests in progress
+  auth::Credentials credentials_;  // the last ones seen, for hooks
+  StartPhases phases_;
+  std::optional<functions::Hook> pre_stop_, pre_freeze_;  // pre_stop_ until it has run
+  io::Loop::TimerId freeze_timer_ = 0;
+};
+
+Failure<StartError> timed_out(const functions::Function& function, std::string_view what) {
+  return {StartError::timed_out, fmt::format("Function initialization timed out after {} seconds: {}", function.initialization_timeout_s, what), {}};
+}
+
+}  // namespace
+
+io::Task<Expected<ApiFactory::Launched, StartError>> ApiFactory::launch(StartContext context, Contract contract) {
+  const auto& options = host_.options();
+  const auto& function = context.runnable->function;
+  Launched out{.box = nullptr, .listener = nullptr, .instance_id = host_.new_instance_id()};
+  MAYFLY_CO_TRY(std::string program, api_program(*context.runnable, options, contract));
+  sandbox::Plan plan = base_plan(context.account, context.region, hostname_of(function), options);
+  for (auto& bind : function_binds(*context.runnable, contract)) plan.binds.push_back(std::move(bind));
+  ApiAddress address{.instance_id = out.instance_id, .port = kApiPort};
+  if (options.platform_port == kApiPort) address.port = kApiPort + 1;
+  size_t own_door = plan.doors.size();
+  if (options.unsafe_no_sandbox) {
+    out.listener = host_.shard().listen("127.0.0.1", 0);
+    address.port = out.listener->port();
+  } else {
+    plan.doors.push_back(address.port);
+  }
+  plan.confined = true;
+  plan.command = {program};
+  plan.environment = as_list(api_environment(context, options, contract, address, host_.shard().clock().wall_us()));
+  plan.folder = places(*context.runnable, options, contract).code;
+  auto group = host_.group("instance", static_cast<uint64_t>(function.memory_mb) << 20, kMaxProcesses);
+  MAYFLY_CO_TRY(out.box, co_await host_.launch(std::move(plan), std::move(group), io::Deadline::after_us(host_.shard(), kLaunchUs)));
+  if (!out.listener) {
+    auto& doors = out.box->sandbox().doors;
+    out.listener = host_.shard().adopt_listener(std::move(doors[own_door]));
+    doors.erase(doors.begin() + static_cast<ptrdiff_t>(own_door));
+  }
+  host_.open_door(*out.box, *context.runnable);
+  co_return out;
+}
+
+io::Task<Expected<std::unique_ptr<Instance>, StartError>> ApiFactory::start(StartContext context) {
+  int64_t began_us = host_.shard().now_us();
+  Contract contract = find_runtime(context.runnable->function.runtime)->contract;
+  Expected<Launched, StartError> launched;
+  try {
+    launched = co_await launch(context, contract);
+  } catch (const sys::Fault& fault) {
+    launched = fail(StartError::sandbox, fault.what());
+  }
+  if (!launched) co_return std::unexpected(launched.error());
+  int64_t sandbox_us = host_.shard().now_us() - began_us;
+  auto process = host_.program_of(std::move(launched->box), context, launched->instance_id);
+  auto link = std::make_shared<ApiLink>(host_.shard(), context, contract, process);
+  server_.open(launched->instance_id, std::move(launched->listener), link);
+  process->at_end([this, weak = std::weak_ptr(link), id = launched->instance_id] {
+    if (auto ended = weak.lock()) ended->ended();
+    server_.close(id);
+  });
+  auto phases = co_await begin(link, context, contract);
+  if (!phases) {
+    process->kill();
+    co_await process->gone();
+    co_return std::unexpected(phases.error());
+  }
+  phases->sandbox_us = sandbox_us;
+  co_return std::make_unique<ApiInstance>(host_, rng_, link, context, *phases);
+}
+
+io::Task<Expected<StartPhases, StartError>> ApiFactory::begin(std::shared_ptr<ApiLink> link, StartContext context, Contract contract) {
+  const auto& function = context.runnable->function;
+  auto& process = link->process();
+  int64_t began_us = host_.shard().now_us();
+  auto started = co_await link->started(io::Deadline::after_us(host_.shard(), function.initialization_timeout_s * kMicrosPerSecond + kBeginAllowanceUs));
+  if (!started) {
+    co_return std::unexpected(timed_out(function, contract == Contract::scf ? "the program has not posted /runtime/init/ready" : "the program has not asked for a call"));
+  }
+  if (!started->ok) {
+    if (started->failure.empty()) co_await process.gone();  // until it is known whether memory ended it
+    Reply death = process.death(began_us);
+    word_death(contract, process.id(), death);
+    co_return std::unexpected(failed_start(process, function, started->failure.empty() ? std::move(death.body) : std::move(started->failure)));
+  }
+  process.end_call("");
+  StartPhases phases;
+  int64_t ready_us = host_.shard().now_us();
+  (contract == Contract::fc ? phases.runtime_us : phases.init_us) = ready_us - began_us;
+  if (contract == Contract::fc && functions::initializer(function)) {
+    MAYFLY_CO_TRY_VOID(co_await initialize(link, std::move(context)));
+    phases.init_us = host_.shard().now_us() - ready_us;
+  }
+  co_return phases;
+}
+
+io::Task<Expected<void, StartError>> ApiFactory::initialize(std::shared_ptr<ApiLink> link, StartContext context) {
+  const auto& function = context.runnable->function;
+  auto hook = functions::initializer(function);
+  Call call{.request_id = uuid(rng_), .payload = {}, .http = {}, .credentials = context.credentials, .deadline = io::Deadline::after_us(host_.shard(), hook->timeout_s * kMicrosPerSecond)};
+  auto reply = co_await link->run(std::move(call), CallType::initializer);
+  if (!reply) co_return std::unexpected(timed_out(function, "the initializer has not returned"));
+  if (reply->kind == Reply::Kind::ok) co_return Expected<void, StartError>{};
+  if (reply->kind == Reply::Kind::handled_error) co_return fail(StartError::initializer, std::move(reply->body));
+  co_await link->process().gone();
+  co_return std::unexpected(failed_start(link->process(), function, {}));
+}
+
+io::Task<void> ApiFactory::prepare(std::shared_ptr<const functions::Runnable>) { co_return; }  // nothing of a program can be shared
+io::Task<void> ApiFactory::forget(std::string, uint64_t) { co_return; }
+
+}  // namespace mayfly::runtime
