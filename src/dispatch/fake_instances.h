@@ -85,7 +85,7 @@ class FakeFactory final : public runtime::InstanceFactory {
     co_return std::unique_ptr<runtime::Instance>(std::move(made));
   }
   io::Task<void> prepare(std::shared_ptr<const functions::Runnable>) override { co_return; }
-  io::Task<void> forget(const std::string&, uint64_t) override {
+  io::Task<void> forget(std::string, uint64_t) override {
     ++world_.forgotten;
     co_return;
   }
