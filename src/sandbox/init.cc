@@ -1,19 +1,27 @@
 #include "sandbox/init.h"
 
 #include <grp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <deque>
+#include <map>
 
 #include "base/check.h"
 #include "base/encoding.h"
 #include "sandbox/etc.h"
 #include "sandbox/keeper.h"
+#include "sandbox/net_pool.h"
 #include "sandbox/protocol.h"
 #include "sandbox/steps.h"
+#include "sandbox/template.h"
 #include "sys/fault.h"
 
 namespace mayfly::sandbox {
@@ -27,6 +35,14 @@ uint32_t random_uid() {
   return kUnprivilegedUids + chance % kUnprivilegedUids;
 }
 
+constexpr int kIdleMs = 1;  // nothing asked for that long: time to make a keeper ahead. Sooner it would compete with what was just started.
+
+// A keeper that has been told its base and waits for its plan.
+struct Ready {
+  pid_t pid;
+  sys::Fd link;
+};
+
 class Nursery {
  public:
   Nursery() : system_(system_binds()) {}
@@ -34,28 +50,64 @@ class Nursery {
   void serve();
 
  private:
-  sys::Fd make_keeper(std::optional<Base> base);
+  bool take_order();
+  Ready make_keeper(const std::optional<Base>& base);
+  void use(const Base& base);
+  Ready ready_keeper();
   void launch(const json::value& order, std::vector<sys::Fd> fds);
   void mount(const json::value& order, std::vector<sys::Fd> fds);
+  void make_ahead();
+  void reap();
 
   std::vector<Bind> system_;
   bool by_root_ = started_by_root();
   bool own_namespaces_ = false;
   std::string seccomp_;
+  NetPool nets_;
+  std::map<pid_t, sys::Fd> keepers_;  // the network of each
+  std::optional<Template> template_;
+  std::optional<Base> base_;          // of the template and of the last launch, and so of the next: all of a server's sandboxes have the same
+  std::deque<Ready> ready_;           // with base_
+  size_t wanted_ready_ = 0;
 };
 
-// A keeper that has been told its base; returns the link to it.
-sys::Fd Nursery::make_keeper(std::optional<Base> base) {
+Ready Nursery::make_keeper(const std::optional<Base>& base) {
   auto [ours, theirs] = sys::socket_pair(SOCK_SEQPACKET);
+  auto taken = base ? nets_.take(base->doors, base->dns_door) : NetPool::Taken{};
+  if (base) template_->enter();
   pid_t pid = fork_into(base ? CLONE_NEWUSER | CLONE_NEWPID : 0);
-  if (pid == 0) {
-    ours.reset();
-    keep(std::move(theirs), seccomp_);
-  }
+  if (pid == 0) keep(std::move(theirs), seccomp_);
+  if (base) template_->leave();
+  std::vector<int> handed;
+  for (const auto& door : taken.doors) handed.push_back(door.get());
+  keepers_[pid] = std::move(taken.net);
   // An ordinary user's keepers are the user outside, whom our own namespace knows as 0.
   if (base) map_root(pid, by_root_ ? random_uid() : 0);
-  sys::send_message(ours.get(), to_text(base ? to_value(*base) : json::value(nullptr)));
-  return std::move(ours);
+  sys::send_message(ours.get(), base ? "{}" : "null", handed);
+  return {pid, std::move(ours)};
+}
+
+void Nursery::use(const Base& base) {
+  if (base_ == base) return;
+  ready_.clear();  // they end when their links are closed
+  base_.reset();
+  template_.emplace(base.binds);
+  base_ = base;
+}
+
+Ready Nursery::ready_keeper() {
+  if (ready_.empty()) return make_keeper(base_);
+  Ready out = std::move(ready_.front());
+  ready_.pop_front();
+  return out;
+}
+
+void Nursery::make_ahead() {
+  try {
+    ready_.push_back(make_keeper(base_));
+  } catch (const std::runtime_error&) {
+    base_.reset();  // the next launch fails in the same way and can say so, or not, and then this is tried again
+  }
 }
 
 void Nursery::launch(const json::value& order, std::vector<sys::Fd> fds) {
@@ -64,16 +116,25 @@ void Nursery::launch(const json::value& order, std::vector<sys::Fd> fds) {
   try {
     bool isolated = plan.isolation == Isolation::full;
     if (isolated && !by_root_ && !std::exchange(own_namespaces_, true)) become_root_of_own_namespaces();
-    auto trees = isolated ? take_trees(own_binds(plan, system_)) : std::vector<Tree>{};
+    std::vector<Tree> trees;
+    if (isolated) {
+      use(base_of(plan, system_));
+      trees = take_trees(own_binds(plan, system_));
+      template_->prepare(trees, plan.files);
+    }
     json::array targets;
     auto handed = fds_of(what);
     for (const auto& tree : trees) {
       targets.emplace_back(tree.target);
       handed.push_back(tree.mount.get());
     }
-    auto link = make_keeper(isolated ? std::optional(base_of(plan, system_)) : std::nullopt);
-    sys::send_message(link.get(), to_text(json::object{{"launch", order}, {"targets", std::move(targets)}}), handed);
-  } catch (const sys::Fault& fault) {
+    std::string text = to_text(json::object{{"launch", order}, {"targets", std::move(targets)}});
+    bool sent = false;
+    while (!sent) {  // a keeper that waited may have been killed
+      auto keeper = isolated ? ready_keeper() : make_keeper(std::nullopt);
+      sent = sys::send_message(keeper.link.get(), text, handed);
+    }
+  } catch (const std::runtime_error& fault) {  // a sys::Fault, or the words of one
     sys::send_message(what.lifeline.get(), to_text(json::object{{"failed", fault.what()}}));
   }
 }
@@ -86,6 +147,7 @@ void Nursery::mount(const json::value& order, std::vector<sys::Fd> fds) {
     std::string targets = "M";
     std::vector<int> handed{reply.get()};
     auto trees = take_trees(binds_from_value(order));
+    if (template_) template_->prepare(trees, {});
     for (const auto& tree : trees) {
       targets += tree.target + '\0';
       handed.push_back(tree.mount.get());
@@ -96,14 +158,44 @@ void Nursery::mount(const json::value& order, std::vector<sys::Fd> fds) {
   }
 }
 
-void Nursery::serve() {
+void Nursery::reap() {
+  for (pid_t ended; (ended = ::waitpid(-1, nullptr, WNOHANG)) > 0;) {
+    auto keeper = keepers_.extract(ended);
+    if (keeper && keeper.mapped()) nets_.give_back(std::move(keeper.mapped()));
+  }
+}
+
+// False when the server has gone.
+bool Nursery::take_order() {
   sys::Message message;
-  while (sys::receive_message(kServerFd, kMaxPlanBytes, message) == sys::Received::message) {
-    auto order = parse_json(message.bytes);
-    MAYFLY_CHECK(order.has_value());
-    if (const auto* program = find(*order, "seccomp")) seccomp_ = base64_decode(view(program->as_string())).value();
-    if (const auto* plan = find(*order, "launch")) launch(*plan, std::move(message.fds));
-    if (const auto* binds = find(*order, "mount")) mount(*binds, std::move(message.fds));
+  if (sys::receive_message(kServerFd, kMaxPlanBytes, message) != sys::Received::message) return false;
+  auto order = parse_json(message.bytes);
+  MAYFLY_CHECK(order.has_value());
+  if (const auto* program = find(*order, "seccomp")) seccomp_ = base64_decode(view(program->as_string())).value();
+  if (const auto* ready = find(*order, "ready")) wanted_ready_ = ready->to_number<size_t>();
+  if (const auto* plan = find(*order, "launch")) launch(*plan, std::move(message.fds));
+  if (const auto* binds = find(*order, "mount")) mount(*binds, std::move(message.fds));
+  return true;
+}
+
+void Nursery::serve() {
+  sigset_t ends;
+  ::sigemptyset(&ends);
+  ::sigaddset(&ends, SIGCHLD);
+  sys::check(::sigprocmask(SIG_BLOCK, &ends, nullptr), "sigprocmask");
+  sys::Fd ended(static_cast<int>(sys::check(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd")));
+  while (true) {
+    bool behind = base_ && ready_.size() < wanted_ready_;
+    pollfd waited[] = {{kServerFd, POLLIN, 0}, {ended.get(), POLLIN, 0}};
+    int happened = ::poll(waited, 2, behind ? kIdleMs : -1);
+    if (happened < 0) continue;
+    if (waited[0].revents != 0 && !take_order()) return;
+    if (waited[1].revents != 0) {
+      signalfd_siginfo info;
+      while (::read(ended.get(), &info, sizeof info) > 0) {}
+      reap();
+    }
+    if (happened == 0 && behind) make_ahead();
   }
 }
 
@@ -113,7 +205,6 @@ int init_main(int, char**) {
   ::prctl(PR_SET_NAME, "mayfly-nursery");
   die_with_parent();
   ::close_range(kServerFd + 1, ~0u, 0);  // whatever a library of the server forgot to close on exec
-  ::signal(SIGCHLD, SIG_IGN);            // keepers are reaped by the kernel
   try {
     if (started_by_root()) sys::check(::setgroups(0, nullptr), "setgroups");
     Nursery nursery;

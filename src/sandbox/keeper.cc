@@ -28,7 +28,7 @@ class Keeper {
 
  private:
   json::value next_order(std::vector<sys::Fd>& fds);
-  void build(const Base& base);
+  void build();
   void specialise(const Plan& plan, const std::vector<Tree>& trees);
   void start_program(const Plan& plan, Launch what);
   bool take_request();
@@ -39,7 +39,6 @@ class Keeper {
   const std::string& seccomp_;
   const char* step_ = "user namespace";  // being taken, for the sentence the server shows when the kernel refuses it
   std::string failed_;                   // words of the failure of prepare(), which nobody can be told before there is a lifeline
-  sys::Fd root_;
   std::vector<sys::Fd> doors_;
   pid_t program_ = -1;
 };
@@ -54,29 +53,21 @@ json::value Keeper::next_order(std::vector<sys::Fd>& fds) {
 }
 
 void Keeper::prepare() {
-  std::vector<sys::Fd> none;
-  auto base = next_order(none);
-  if (base.is_null()) return;
+  auto order = next_order(doors_);
+  if (order.is_null()) return;
   try {
-    build(base_from_value(base));
+    build();
   } catch (const sys::Fault& fault) {
     failed_ = std::string(step_) + ": " + fault.what();
   }
 }
 
-void Keeper::build(const Base& base) {
+void Keeper::build() {
   become_mapped_root();
-  step_ = "mount namespace";
-  sys::check(::unshare(CLONE_NEWNS), "unshare", "mount namespace");
-  step_ = "uts and ipc namespaces";
-  enter_uts_and_ipc_namespaces();
-  step_ = "network namespace";
-  enter_net_namespace();
+  step_ = "mount, uts and ipc namespaces";
+  sys::check(::unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC), "unshare", "namespaces");
   step_ = "root file system";
-  root_ = enter_root(take_trees(base.binds));
-  step_ = "door";
-  for (uint16_t port : base.doors) doors_.push_back(listen_inside(port));
-  if (base.dns_door) doors_.push_back(dns_socket_inside());
+  mount_own_proc();
 }
 
 void Keeper::launch() {
@@ -104,8 +95,8 @@ void Keeper::specialise(const Plan& plan, const std::vector<Tree>& trees) {
   step_ = "host name";
   name_host(plan.hostname);
   step_ = "files of the root file system";
-  attach_trees(root_, trees);
-  write_files(root_, plan.files);
+  attach_trees(trees);
+  write_files(plan.files);
   if (!plan.confined) return;
   step_ = "private folders";
   private_mounts(plan.tmp_bytes);
@@ -113,11 +104,6 @@ void Keeper::specialise(const Plan& plan, const std::vector<Tree>& trees) {
 
 void Keeper::start_program(const Plan& plan, Launch what) {
   step_ = "program";
-  sigset_t ends;
-  ::sigemptyset(&ends);
-  ::sigaddset(&ends, SIGCHLD);
-  ::signal(SIGCHLD, SIG_DFL);  // the nursery ignores it
-  sys::check(::sigprocmask(SIG_BLOCK, &ends, nullptr), "sigprocmask");
   program_ = fork_into(0);
   if (program_ == 0) become_program(plan, std::move(what), seccomp_);
   std::vector<sys::Fd> pidfds;
@@ -156,7 +142,7 @@ void Keeper::answer(const std::string& request, std::vector<sys::Fd> fds) {
         trees.push_back({std::move(fds[i]), std::string(targets.substr(0, end))});
         targets.remove_prefix(end + 1);
       }
-      attach_trees(root_, trees);
+      attach_trees(trees);
     }
     std::vector<int> handed;
     for (const auto& fd : given) handed.push_back(fd.get());
@@ -175,7 +161,7 @@ bool Keeper::take_request() {
 }
 
 void Keeper::serve() {
-  sigset_t ends;
+  sigset_t ends;  // blocked since the nursery started
   ::sigemptyset(&ends);
   ::sigaddset(&ends, SIGCHLD);
   sys::Fd ended(static_cast<int>(sys::check(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd")));

@@ -19,6 +19,9 @@ namespace {
 constexpr const char* kStage = "/tmp";
 // The root holds only folders, links and the few files of /etc; what functions write goes to their own /tmp.
 constexpr const char* kRootOptions = "mode=755,size=4m,nr_inodes=4096";
+// A sandbox's own files lie here in a file system of their own; the root, which all sandboxes share, has links to them.
+constexpr const char* kFiles = "/mayfly/files";
+constexpr const char* kFilesOptions = "mode=755,size=1m,nr_inodes=256";
 
 bool is_device(const Bind& bind) { return bind.target.starts_with("/dev/"); }
 
@@ -41,16 +44,6 @@ Tree take(const Bind& bind) {
 
 // Where `target` is while the new root is still on the stage.
 std::string staged(const std::string& target) { return kStage + target; }
-
-// Makes what `tree` will lie over, if it is not there. `visible` and `writable` are the target as it is seen and as it can be written.
-void make_mount_point(const Tree& tree, const std::string& visible, const std::string& writable) {
-  if (sys::exists(visible)) return;
-  struct stat about;
-  sys::check(::fstat(tree.mount.get(), &about), "fstat", tree.target);
-  bool folder = S_ISDIR(about.st_mode);
-  sys::make_folders(folder ? writable : std::filesystem::path(writable).parent_path().string());
-  if (!folder) sys::write_file(writable, "");
-}
 
 void attach(const Tree& tree, const std::string& target) {
   sys::check(::syscall(SYS_move_mount, tree.mount.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH), "move_mount", tree.target);
@@ -101,32 +94,53 @@ sys::Fd enter_root(std::vector<Tree> trees) {
   sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "mount", "/ private");
   sys::check(::mount("tmpfs", kStage, "tmpfs", MS_NOSUID | MS_NODEV, kRootOptions), "mount", "new root");
   sys::Fd root(static_cast<int>(sys::check(open_tree(kStage, 0), "open_tree", "new root")));
-  for (const char* folder : {"/proc", "/tmp", "/dev", "/dev/shm", "/etc", "/opt", "/code", "/var", "/home", "/root", "/run"}) {
+  for (const char* folder : {"/proc", "/tmp", "/dev", "/dev/shm", "/etc", "/opt", "/code", "/var", "/home", "/root", "/run", kFiles}) {
     sys::make_folders(staged(folder));
   }
   copy_links();
   make_links();
-  for (const auto& tree : trees) {
-    make_mount_point(tree, staged(tree.target), staged(tree.target));
-    attach(tree, staged(tree.target));
-  }
+  make_mount_points(root, trees);
+  for (const auto& tree : trees) attach(tree, staged(tree.target));
   mount_new("proc", staged("/proc").c_str(), MS_NOSUID | MS_NODEV | MS_NOEXEC, "");
   pivot();
   return root;
 }
 
-void attach_trees(const sys::Fd& root, const std::vector<Tree>& trees) {
+void make_mount_points(const sys::Fd& root, const std::vector<Tree>& trees) {
   for (const auto& tree : trees) {
-    make_mount_point(tree, tree.target, under(root, tree.target));
-    attach(tree, tree.target);
+    std::string target = under(root, tree.target);
+    if (sys::exists(target)) continue;
+    struct stat about;
+    sys::check(::fstat(tree.mount.get(), &about), "fstat", tree.target);
+    bool folder = S_ISDIR(about.st_mode);
+    sys::make_folders(folder ? target : std::filesystem::path(target).parent_path().string());
+    if (!folder) sys::write_file(target, "");
   }
 }
 
-void write_files(const sys::Fd& root, const std::map<std::string, std::string>& files) {
+void make_file_links(const sys::Fd& root, const std::map<std::string, std::string>& files) {
   for (const auto& [path, text] : files) {
-    sys::make_folders(std::filesystem::path(under(root, path)).parent_path().string());
-    sys::write_file(under(root, path), text);
+    std::string link = under(root, path);
+    sys::make_folders(std::filesystem::path(link).parent_path().string());
+    if (::symlink((kFiles + path).c_str(), link.c_str()) < 0 && errno != EEXIST) throw sys::Fault("symlink", path, errno);
   }
+}
+
+void mount_own_proc() { mount_new("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""); }
+
+void attach_trees(const std::vector<Tree>& trees) {
+  for (const auto& tree : trees) attach(tree, tree.target);
+}
+
+void write_files(const std::map<std::string, std::string>& files) {
+  mount_new("tmpfs", kFiles, MS_NOSUID | MS_NODEV | MS_NOEXEC, kFilesOptions);
+  std::string made;  // the folder last made: neighbours come together
+  for (const auto& [path, text] : files) {
+    std::string folder = std::filesystem::path(kFiles + path).parent_path();
+    if (std::exchange(made, folder) != folder) sys::make_folders(folder);
+    sys::write_file(kFiles + path, text);
+  }
+  sys::check(::mount(nullptr, kFiles, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr), "mount", "files read-only");
 }
 
 void private_mounts(uint64_t tmp_bytes) {

@@ -20,7 +20,8 @@ sys::Fd bound_inside(int type, uint16_t port) {
   std::string name = "127.0.0.1:" + std::to_string(port);
   sys::Fd fd(static_cast<int>(sys::check(::socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket", name)));
   int on = 1;
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  // Where connections of an earlier user still time out; two sockets that listen exclude each other nevertheless. Not so for datagrams.
+  if (type == SOCK_STREAM) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);

@@ -148,8 +148,9 @@ TEST_F(NurseryTest, SandboxesLiveOnWhenTheNurseryIsKilledAndTheNextLaunchStartsA
   pollfd ended{nursery.get(), POLLIN, 0};
   EXPECT_EQ(::poll(&ended, 1, 10'000), 1);
   EXPECT_EQ(printed_by(confined_plan({"/bin/echo", "again"})), "again\n");
-  sys::write_file(folder_ + "/go", "");
-  ASSERT_TRUE(mount(*lasting, {{folder_ + "/go", "/code/go"}}));
+  sys::make_folders(folder_ + "/code");
+  sys::write_file(folder_ + "/code/go", "");
+  ASSERT_TRUE(mount(*lasting, {{folder_ + "/code", "/code"}}));
   EXPECT_EQ(next_piece(lasting->output), "two\n");
   EXPECT_EQ(status_of(*lasting), 0);
 }

@@ -52,12 +52,4 @@ std::vector<Bind> own_binds(const Plan& plan, const std::vector<Bind>& system) {
   return out;
 }
 
-json::value to_value(const Base& base) {
-  return json::object{{"binds", binds_to_value(base.binds)}, {"doors", json::value_from(base.doors)}, {"dns_door", base.dns_door}};
-}
-
-Base base_from_value(const json::value& from) {
-  return {.binds = binds_from_value(from.at("binds")), .doors = json::value_to<std::vector<uint16_t>>(from.at("doors")), .dns_door = from.at("dns_door").as_bool()};
-}
-
 }  // namespace mayfly::sandbox

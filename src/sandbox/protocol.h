@@ -10,10 +10,10 @@
 // and its memory and descriptors are closed to a process with fewer capabilities.
 //
 // Sequenced packets, JSON unless said otherwise, with the descriptors named:
-//   server -> nursery   {"seccomp": base64}                once, first
+//   server -> nursery   {"seccomp": base64, "ready": n}    once, first
 //   server -> nursery   {"launch": Plan}                   Launch, in the order of its members
 //   server -> nursery   {"mount": binds}                   the server's end of the lifeline, the reply socket
-//   nursery -> keeper   {"base": Base} or null             what can be made before a plan is there (null: no isolation)
+//   nursery -> keeper   {} or null                         build what needs no plan (null: there is no isolation); the doors
 //   nursery -> keeper   {"launch": Plan, "targets": [..]}  the descriptors of Launch, then the trees of the plan's binds
 //   keeper -> server    {"doors": n}                       on the lifeline: the keeper's pidfd, the program's, the doors in Plan's order
 //                       or {"failed": "step: call subject: error"}
@@ -48,7 +48,7 @@ std::vector<int> fds_of(const Launch& launch);
 // Takes them from the front of `fds`; `entries` is what is left but `after`.
 Launch take_launch(const Plan& plan, std::vector<sys::Fd>& fds, size_t after = 0);
 
-// The part of a sandbox that does not depend on which function it is for.
+// The part of a sandbox that does not depend on which function it is for: made ahead.
 struct Base {
   std::vector<Bind> binds;
   std::vector<uint16_t> doors;
@@ -58,8 +58,6 @@ struct Base {
 // Splits a plan into its base (those of its binds that are in `system`, etc.h, and its doors) and the binds of its own.
 Base base_of(const Plan& plan, const std::vector<Bind>& system);
 std::vector<Bind> own_binds(const Plan& plan, const std::vector<Bind>& system);
-json::value to_value(const Base& base);
-Base base_from_value(const json::value& from);
 
 constexpr size_t kMaxWordsBytes = 4096;  // of a failure: a path of 4 KB at most does not fit, anything real does
 

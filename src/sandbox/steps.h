@@ -27,11 +27,16 @@ struct Tree {
   std::string target;
 };
 std::vector<Tree> take_trees(const std::vector<Bind>& binds);
-// A tmpfs with the trees, /dev, /proc and /tmp in it becomes "/", read-only; the host's is gone. Returns the way to write to it still.
+// The template: a tmpfs with the trees, /dev, /proc and /tmp in it becomes "/", read-only; the host's is gone. All sandboxes share it and
+// copy its mount namespace, because taking the host's mounts out of a namespace makes the kernel wait for all its processors, each time.
+// Returns the way to write to it still, for:
 sys::Fd enter_root(std::vector<Tree> trees);
-// Later, by way of what enter_root returned:
-void attach_trees(const sys::Fd& root, const std::vector<Tree>& trees);
-void write_files(const sys::Fd& root, const std::map<std::string, std::string>& files);
+void make_mount_points(const sys::Fd& root, const std::vector<Tree>& trees);
+void make_file_links(const sys::Fd& root, const std::map<std::string, std::string>& files);
+// In a sandbox's copy of it:
+void mount_own_proc();
+void attach_trees(const std::vector<Tree>& trees);
+void write_files(const std::map<std::string, std::string>& files);
 // For a confined program: its own /tmp and /dev/shm, /proc read-only.
 void private_mounts(uint64_t tmp_bytes);
 
@@ -40,12 +45,11 @@ void die_with_parent();    // SIGKILL when the process that started us ends
 // A child by the clone flags given (new namespaces), or none; 0 in the child.
 pid_t fork_into(uint64_t namespaces);
 
-// uts_ipc.cc: own host name, own System V IPC and POSIX queues.
-void enter_uts_and_ipc_namespaces();
+// uts.cc
 void name_host(const std::string& hostname);
 
 // net.cc: a network of nothing but a loopback, and the sockets of the door.
-void enter_net_namespace();
+void enter_net_namespace();  // a new one
 sys::Fd listen_inside(uint16_t port);  // 127.0.0.1
 sys::Fd dns_socket_inside();           // UDP 127.0.0.1:53
 sys::Fd tcp_socket_inside();           // not connected, non-blocking

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -84,8 +85,17 @@ void take_ancillary(msghdr& message, Message& out) {
 
 Received receive_message(int socket, size_t limit, Message& out) {
   out = {};
-  out.bytes.resize(limit);
-  iovec part{out.bytes.data(), limit};
+  // Its size first: a buffer for the longest would be cleared, page by page, for each.
+  ssize_t size;
+  while ((size = ::recv(socket, nullptr, 0, MSG_PEEK | MSG_TRUNC)) < 0) {
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) return Received::nothing;
+    if (errno == ECONNRESET) return Received::closed;
+    throw Fault("recv", "", errno);
+  }
+  if (size == 0) return Received::closed;  // we never send an empty message
+  out.bytes.resize(std::min(static_cast<size_t>(size), limit));
+  iovec part{out.bytes.data(), out.bytes.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPassedFds) + CMSG_SPACE(sizeof(ucred))];
   msghdr message{};
   message.msg_iov = &part;
@@ -94,15 +104,10 @@ Received receive_message(int socket, size_t limit, Message& out) {
   message.msg_controllen = sizeof control;
   ssize_t got;
   while ((got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0) {
-    if (errno == EINTR) continue;
-    if (errno == EAGAIN) return Received::nothing;
-    if (errno == ECONNRESET) return Received::closed;
-    throw Fault("recvmsg", "", errno);
+    if (errno != EINTR) throw Fault("recvmsg", "", errno);
   }
   take_ancillary(message, out);
   if (message.msg_flags & MSG_TRUNC) throw Fault("recvmsg", "", EMSGSIZE);
-  if (got == 0) return Received::closed;  // we never send an empty message
-  out.bytes.resize(static_cast<size_t>(got));
   return Received::message;
 }
 

@@ -1,0 +1,55 @@
+#include "sandbox/template.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sys/fault.h"
+#include "sys/file.h"
+#include "sys/unix_socket.h"
+
+namespace mayfly::sandbox {
+namespace {
+
+sys::Fd mount_namespace() { return sys::open_file("/proc/self/ns/mnt", O_RDONLY); }
+
+// In a child: its namespaces outlive it by the descriptors it sends.
+[[noreturn]] void build(const sys::Fd& to, const std::vector<Bind>& binds) {
+  try {
+    auto root = enter_root(take_trees(binds));
+    auto space = mount_namespace();
+    const int handed[] = {space.get(), root.get()};
+    sys::send_message(to.get(), "k", handed);
+  } catch (const sys::Fault& fault) {
+    sys::send_message(to.get(), fault.what());
+  }
+  ::_exit(0);
+}
+
+}  // namespace
+
+Template::Template(const std::vector<Bind>& binds) : host_(mount_namespace()) {
+  auto [ours, theirs] = sys::socket_pair(SOCK_SEQPACKET);
+  pid_t builder = fork_into(CLONE_NEWNS | CLONE_NEWPID);
+  if (builder == 0) build(theirs, binds);
+  theirs.reset();
+  sys::Message message;
+  auto received = sys::receive_message(ours.get(), kMaxPlanBytes, message);
+  sys::check(::waitpid(builder, nullptr, 0), "waitpid", "the template's builder");
+  if (received != sys::Received::message) throw sys::Fault("clone", "the template's builder", ECHILD);
+  if (message.bytes != "k") throw std::runtime_error(message.bytes);
+  own_ = std::move(message.fds.at(0));
+  root_ = std::move(message.fds.at(1));
+}
+
+void Template::prepare(const std::vector<Tree>& trees, const std::map<std::string, std::string>& files) {
+  make_mount_points(root_, trees);
+  make_file_links(root_, files);
+}
+
+void Template::enter() const { sys::check(::setns(own_.get(), CLONE_NEWNS), "setns", "template"); }
+void Template::leave() const { sys::check(::setns(host_.get(), CLONE_NEWNS), "setns", "the host's mounts"); }
+
+}  // namespace mayfly::sandbox

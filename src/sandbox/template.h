@@ -1,0 +1,30 @@
+#pragma once
+// Template: the root file system that all sandboxes of a nursery share, in a mount namespace of its own, see steps.h. Its /proc is that of
+// a pid namespace in which nothing runs: the kernel lets a sandbox mount its own only where one can be seen already.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sandbox/plan.h"
+#include "sandbox/steps.h"
+#include "sys/fd.h"
+
+namespace mayfly::sandbox {
+
+class Template {
+ public:
+  // Of a process that sees the host's file system.
+  explicit Template(const std::vector<Bind>& binds);
+
+  void prepare(const std::vector<Tree>& trees, const std::map<std::string, std::string>& files);  // makes what they will lie over
+  // The calling process sees the template, and so do those it forks, until leave().
+  void enter() const;
+  void leave() const;
+
+ private:
+  sys::Fd host_, own_;  // mount namespaces
+  sys::Fd root_;        // its file system, for writing
+};
+
+}  // namespace mayfly::sandbox
