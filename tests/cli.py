@@ -55,8 +55,8 @@ steps:
 # What the commands promise: 0 done, 1 the function or flow failed, 2 wrong usage, 3 no server, 4 refused, 5 something local is broken.
 DONE, FAILED, USAGE, NO_SERVER, REFUSED = 0, 1, 2, 3, 4
 COMMANDS = ("up", "deploy", "invoke", "logs", "ls", "describe", "object", "object cp", "object ls", "object rm", "object cat", "object mb", "object rb", "flow",
-            "flow start", "flow ls", "flow show", "flow history", "flow stop", "dead-letters ls",
-            "dead-letters redeliver", "dead-letters drop", "doctor", "cloud")
+            "flow start", "flow ls", "flow show", "flow history", "flow stop", "dead-letters list",
+            "dead-letters show", "dead-letters redrive", "dead-letters drop", "dead-letters purge", "tasks list", "tasks describe", "tasks stop", "doctor", "cloud")
 
 
 class CommandLine(unittest.TestCase):

@@ -17,6 +17,7 @@ void add_commands(CLI::App& app, CliContext& context) {
   add_list_commands(app, context);
   add_object_commands(app, context);
   add_flow_commands(app, context);
+  add_tasks_command(app, context);
   add_dead_letters_command(app, context);
   add_deps_command(app, context);
   add_layer_command(app, context);

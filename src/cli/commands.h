@@ -17,6 +17,7 @@ void add_logs_command(CLI::App& app, CliContext& context);
 void add_list_commands(CLI::App& app, CliContext& context);    // ls, describe
 void add_object_commands(CLI::App& app, CliContext& context);  // object cp|ls|rm|cat|mb|rb
 void add_flow_commands(CLI::App& app, CliContext& context);    // flow start|ls|show|history|stop
+void add_tasks_command(CLI::App& app, CliContext& context);
 void add_dead_letters_command(CLI::App& app, CliContext& context);
 void add_deps_command(CLI::App& app, CliContext& context);
 void add_layer_command(CLI::App& app, CliContext& context);    // layer list|publish|delete

@@ -17,6 +17,7 @@ struct Options {
   std::string file;
   SampleChoice sample;
   bool async = false;
+  std::string id, once_key;  // of an asynchronous call
   bool quiet = false;
 };
 
@@ -77,13 +78,17 @@ Result<int> run(CliContext& context, const Options& options) {
   http::Headers headers;
   headers.set("X-Fc-Invocation-Type", options.async ? "Async" : "Sync");
   if (!options.async) headers.set("X-Fc-Log-Type", "Tail");
+  if (!options.id.empty()) headers.set("X-Fc-Stateful-Async-Invocation-Id", options.id);
+  if (!options.once_key.empty()) headers.set("Idempotency-Key", options.once_key);
   headers.set("Content-Type", "application/octet-stream");
   std::string path = fmt::format("/services/{}/functions/{}/invocations", name.service, name.function);
   MAYFLY_TRY(Reply reply, client->fc("POST", path, std::move(event), std::move(headers), {}, kInvokeTimeoutUs));
   std::string request_id = reply.headers.get("x-fc-request-id");
   if (options.async) {
-    if (context.json) context.print_json(json::object{{"requestId", request_id}});
-    else fmt::print("queued, request {}\n", request_id);
+    std::string task = reply.headers.get("x-fc-stateful-async-invocation-id");
+    bool repeated = reply.headers.has("idempotency-replayed");
+    if (context.json) context.print_json(json::object{{"requestId", request_id}, {"task", task}, {"repeated", repeated}});
+    else fmt::print("{}, request {}{}\n", repeated ? "queued before" : "queued", request_id, task.empty() ? "" : ", task " + task);
     return 0;
   }
   std::string error = reply.headers.get("x-fc-error-type");
@@ -107,7 +112,9 @@ void add_invoke_command(CLI::App& app, CliContext& context) {
   invoke->add_option("--sample", options->sample.kind, "Send what a trigger would send")->check(CLI::IsMember({"oss", "timer", "http", "mns"}));
   invoke->add_option("--bucket", options->sample.bucket, "Bucket named in the oss sample")->capture_default_str();
   invoke->add_option("--key", options->sample.key, "Object named in the oss sample")->capture_default_str();
-  invoke->add_flag("--async", options->async, "Queue the call and do not wait");
+  CLI::Option* async = invoke->add_flag("--async", options->async, "Queue the call and do not wait");
+  invoke->add_option("--id", options->id, "Make it a task of this id, which `mayfly tasks` shows and stops")->needs(async);
+  invoke->add_option("--idempotency-key", options->once_key, "Queue nothing if a call with this key was queued in the last 24 hours")->needs(async);
   invoke->add_flag("-q,--quiet", options->quiet, "No log and no summary on stderr");
   invoke->footer("Examples:\n  mayfly invoke face-batch/faceLister '{\"bucket\":\"photos\",\"prefix\":\"\",\"marker\":\"\",\"delimiter\":\"/\"}'\n"
                  "  mayfly invoke my/handler --sample oss --bucket photos --key a.jpg\nExit code 1: the function reported an error.");

@@ -8,28 +8,28 @@
 //     unavailable
 //   stopping               -> left as it is: the next start delivers it again, and the run that was cut short does not count
 //   no such function, older than maxAsyncEventAgeInSeconds -> a dead letter at once
+//   stopped on request     -> acknowledged: no retry, no destination, no dead letter
 //
-// A dead letter is a row that stays until it is redelivered or dropped, at most kMaxDeadLetters of them; with an onFailure destination
-// that function is called too. A call may run more than once (after a crash): functions are told so by the retry count.
+// A dead letter is a row that stays until it is redriven or purged (async_dead.h); with an onFailure destination that function is called
+// too. A call may run more than once (after a crash): functions are told so by the retry count. A call may be sent with an idempotency
+// key, so that sending it again queues nothing (async_once.h), and may be a task, whose state can be asked for (async_tasks.h).
 
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "dispatch/invoker.h"
+#include "dispatch/async_dead.h"
+#include "dispatch/async_policy.h"
+#include "dispatch/async_tasks.h"
 #include "functions/catalogue.h"
-#include "functions/settings.h"
-#include "queues/work_queue.h"
 
 namespace mayfly::dispatch {
 
-constexpr size_t kAsyncPartitions = 16;  // queues, by function: a flood of one function holds up at most the others of its queue; part of the stored layout
-constexpr size_t kMaxDeadLetters = 10'000;  // then the oldest go
 constexpr int64_t kSystemRetryLimitUs = 5LL * 3'600 * kMicrosPerSecond;
 constexpr int64_t kAsyncWaitUs = 60 * kMicrosPerSecond;  // for an instance, before the call goes back to the queue
+constexpr int64_t kAsyncSweepUs = 60 * kMicrosPerSecond;  // between looks for records, keys and letters to forget: none is urgent
 
 struct AsyncOptions {
   size_t max_payload_bytes = 128 * 1024;  // aliyun-fc.md section 6; payloads lie in the queue's rows
@@ -41,43 +41,55 @@ struct AsyncOptions {
 // Adds one asynchronous call to `batch`, to run at `due_us` (wall clock) or later. Call AsyncInvoker::wake() after the commit.
 void add_async(store::Batch& batch, const Invocation& invocation, int64_t due_us);
 
-// How a function's asynchronous calls are treated: its async-invoke-config.
-struct AsyncPolicy {
-  int64_t max_retries = 3;
-  int64_t max_age_s = 86'400;
-  std::string on_success, on_failure;  // ARN of a function, or empty
+enum class AsyncError {
+  not_found,   // no such function, task or call
+  too_large,   // the payload
+  invalid,     // the id or the key has a form that is not allowed
+  exists,      // a task with this id is known
+  mismatch,    // the idempotency key came with another payload before
+  completed,   // the task has ended
+  full,        // kMaxTasks are under way
 };
-// The settings document of kind kAsyncConfig that holds it.
-constexpr const char* kAsyncConfig = "async-config";
-std::string async_config_name(const std::string& service, const std::string& qualifier, const std::string& function);
-AsyncPolicy async_policy(const functions::Settings& settings, const Target& target);
 
-struct DeadLetter {
-  std::string id;  // for redeliver and drop
+struct AsyncRequest {
   Invocation invocation;
-  std::string reason;  // a sentence
-  int64_t attempts = 0;
-  int64_t since_us = 0, died_us = 0;  // wall clock: first enqueued, given up
+  bool stateful = false;  // a task even if the function's configuration does not say so; an id says it too
+  std::string task_id;    // empty: a task's id is its request id
+  std::string once_key;   // idempotency key; empty: none
+};
+struct Accepted {
+  std::string request_id;  // of the call that runs: an earlier one's if `repeated`
+  std::string task_id;     // empty: no task
+  bool repeated = false;   // the idempotency key was known
 };
 
 struct AsyncCounts {
-  uint64_t succeeded = 0, failed = 0, retried = 0, dead = 0;
+  uint64_t accepted = 0;  // by submit(): without those that triggers and timers added
+  uint64_t succeeded = 0, failed = 0, retried = 0, dead = 0, stopped = 0;
   size_t in_flight = 0;
 };
+struct AsyncBacklog {
+  size_t queued = 0;         // waiting, resting before a retry, or running; counted up to kMaxCountedRows per partition
+  int64_t oldest_due_us = 0;  // wall clock; 0: nothing is queued
+};
+constexpr size_t kMaxCountedRows = 10'000;
 
 class AsyncInvoker {
  public:
   virtual ~AsyncInvoker() = default;
-  // Checks the size and that the function exists, writes the call durably, and lets it run.
-  virtual io::Task<Expected<void, InvokeError>> submit(io::Loop& loop, Invocation invocation) = 0;
+  // Writes the call durably, and lets it run.
+  virtual io::Task<Expected<Accepted, AsyncError>> submit(io::Loop& loop, AsyncRequest request) = 0;
+  // Stops a task: one that waits is Stopped when this returns, a running one Stopping: its instance is being ended.
+  virtual io::Task<Expected<void, AsyncError>> stop_task(io::Loop& loop, Target target, std::string id) = 0;
+  // The same for any asynchronous call, by its request id. A plain one leaves no trace. `not_found` also when it has ended.
+  virtual io::Task<Expected<void, AsyncError>> cancel(io::Loop& loop, Target target, std::string request_id) = 0;
   virtual void wake() = 0;  // calls were committed; any thread
   virtual io::Task<void> start(io::Loop& loop) = 0;
   virtual io::Task<void> stop(io::Loop& loop) = 0;  // no new calls; returns when running ones have ended
   virtual AsyncCounts counts() const = 0;
-
-  virtual io::Task<std::vector<DeadLetter>> dead_letters(io::Loop& loop, std::string after_id, size_t limit) = 0;  // oldest first
-  virtual io::Task<bool> redeliver(io::Loop& loop, std::string id) = 0;  // as new; false if there is no such letter
-  virtual io::Task<bool> drop(io::Loop& loop, std::string id) = 0;
+  virtual io::Task<AsyncBacklog> backlog(io::Loop& loop) = 0;
+  virtual DeadLetters& letters() = 0;
+  virtual Tasks& tasks() = 0;
 };
 
 // Partition p is worked on loops[p % loops.size()].

@@ -1,72 +1,9 @@
-#include "dispatch/async.h"
-
-#include <gtest/gtest.h>
-
-#include <deque>
-
-#include "dispatch/async_message.h"
-#include "functions/fake_code.h"
-#include "io/sim_loop.h"
-#include "store/memory_engine.h"
+#include "dispatch/async_fixture.h"
 
 namespace mayfly::dispatch {
 namespace {
 
-// Answers from a list; then "ok".
-struct ScriptedInvoker final : Invoker {
-  io::Task<Expected<Outcome, InvokeError>> invoke(io::Loop& loop, Invocation invocation, io::Deadline) override {
-    calls.push_back({invocation, loop.clock().wall_us()});
-    if (answers.empty()) co_return Outcome{.body = "done"};
-    auto answer = std::move(answers.front());
-    answers.pop_front();
-    co_return answer;
-  }
-  struct Seen {
-    Invocation invocation;
-    int64_t at_us;
-  };
-  std::vector<Seen> calls;
-  std::deque<Expected<Outcome, InvokeError>> answers;
-};
-
-class AsyncTest : public ::testing::Test {
- protected:
-  AsyncTest() {
-    loop_.wait(catalogue_->load(loop_));
-    loop_.wait(settings_.load(loop_));
-    EXPECT_TRUE(loop_.wait(catalogue_->create_service(loop_, {.name = "s"})));
-    for (std::string name : {"f", "after"})
-      EXPECT_TRUE(loop_.wait(catalogue_->create_function(loop_, {.service = "s", .name = name, .runtime = "python3", .handler = "i.h", .code = {"d", "1", 1}})));
-    open();
-  }
-  ~AsyncTest() override { close(); }
-  void open() {
-    async_ = make_async_invoker({&loop_}, *store_, invoker_, *catalogue_, settings_, rng_, {.region = "r", .account = "1"});
-    loop_.wait(async_->start(loop_));
-  }
-  void close() {
-    if (async_) loop_.wait(async_->stop(loop_));
-    async_.reset();
-  }
-  Expected<void, InvokeError> submit(std::string payload = "p", std::string function = "f") {
-    return loop_.wait(async_->submit(loop_, {.request_id = uuid(rng_), .target = {"s", function, ""}, .payload = payload, .source = "async", .http = {}}));
-  }
-  void configure(json::object body) {
-    EXPECT_TRUE(loop_.wait(settings_.put(loop_, kAsyncConfig, async_config_name("s", "", "f"), std::move(body), functions::Settings::Mode::either)));
-  }
-  std::vector<DeadLetter> dead() { return loop_.wait(async_->dead_letters(loop_, "", 100)); }
-  static Outcome failure() { return {.kind = Outcome::Kind::handled_error, .body = R"({"errorMessage":"no"})"}; }
-
-  io::SimLoop loop_;
-  SeededRng rng_{5};
-  std::unique_ptr<store::Engine> engine_ = store::make_memory_engine();
-  std::unique_ptr<store::Store> store_ = store::make_inline_store(*engine_);
-  functions::FakeCodeStore code_;
-  std::unique_ptr<functions::Catalogue> catalogue_ = functions::make_catalogue(*store_, code_, loop_.clock(), rng_);
-  functions::Settings settings_{*store_, loop_.clock()};
-  ScriptedInvoker invoker_;
-  std::unique_ptr<AsyncInvoker> async_;
-};
+using AsyncTest = AsyncFixture;
 
 TEST_F(AsyncTest, RunsWhatWasSubmittedOnceWithItsBytes) {
   std::string bytes("\0\xff\n{", 4);
@@ -101,13 +38,15 @@ TEST_F(AsyncTest, FunctionErrorsAreRetriedThreeTimesThenBecomeADeadLetter) {
   EXPECT_GE(invoker_.calls[2].at_us - invoker_.calls[1].at_us, 2 * kMicrosPerSecond);
   auto letters = dead();
   ASSERT_EQ(letters.size(), 1u);
+  EXPECT_EQ(async_->letters().stored(), 1u);
   EXPECT_EQ(letters[0].invocation.payload, "poison");
   EXPECT_EQ(letters[0].reason, R"(it failed 4 times, the last time with {"errorMessage":"no"})");
-  EXPECT_TRUE(loop_.wait(async_->redeliver(loop_, letters[0].id)));
+  EXPECT_EQ(letters[0].attempts, 4);
+  EXPECT_EQ(loop_.wait(async_->letters().redrive(loop_, {.id = letters[0].id})), 1u);
   loop_.run_for(kMicrosPerSecond);
   EXPECT_EQ(invoker_.calls.size(), 5u);
   EXPECT_TRUE(dead().empty());
-  EXPECT_FALSE(loop_.wait(async_->drop(loop_, letters[0].id)));
+  EXPECT_EQ(loop_.wait(async_->letters().purge(loop_, {.id = letters[0].id})), 0u);
 }
 
 TEST_F(AsyncTest, SystemErrorsAreRetriedWithoutCountingAsAttempts) {
@@ -160,23 +99,114 @@ TEST_F(AsyncTest, ADeletedFunctionsCallsDieAtOnce) {
   EXPECT_EQ(dead().at(0).reason, "function 'f' does not exist");
 }
 
+TEST_F(AsyncTest, SystemErrorsAreRetriedForFiveHoursThenBecomeADeadLetter) {
+  configure({{"maxAsyncRetryAttempts", 0}});
+  for (int i = 0; i < 2'000; ++i) invoker_.answers.push_back(fail(InvokeError::throttled, "too many"));
+  ASSERT_TRUE(submit());
+  loop_.run_for(kSystemRetryLimitUs - 60 * kMicrosPerSecond);
+  EXPECT_TRUE(dead().empty());
+  size_t tries = invoker_.calls.size();
+  EXPECT_GT(tries, 250u);
+  for (size_t i = 1; i < 4; ++i) {  // 0.5, 1, 2 s
+    int64_t pause_us = invoker_.calls[i].at_us - invoker_.calls[i - 1].at_us;
+    EXPECT_GE(pause_us, (kMicrosPerSecond / 2) << (i - 1));
+    EXPECT_LT(pause_us, ((kMicrosPerSecond / 2) << (i - 1)) + 100 * kMicrosPerMilli);
+  }
+  loop_.run_for(180 * kMicrosPerSecond);
+  auto letters = dead();
+  ASSERT_EQ(letters.size(), 1u);
+  EXPECT_EQ(letters[0].attempts, 0);
+  EXPECT_GE(letters[0].system_tries, static_cast<int64_t>(tries));
+  EXPECT_EQ(letters[0].reason, "too many");
+}
+
 TEST_F(AsyncTest, DestinationsAreCalledWithWhatHappened) {
   std::string arn = "acs:fc:r:1:services/s/functions/after";
   configure({{"destinationConfig", json::object{{"onSuccess", json::object{{"destination", arn}}}}}});
-  ASSERT_TRUE(submit("in"));
+  auto accepted = submit("in");
+  ASSERT_TRUE(accepted);
   loop_.run_for(5 * kMicrosPerSecond);
   ASSERT_EQ(invoker_.calls.size(), 2u);
   EXPECT_EQ(invoker_.calls[1].invocation.target.function, "after");
   auto event = parse_json(invoker_.calls[1].invocation.payload);
-  EXPECT_EQ(string_or(*event, "requestPayload"), "in");
-  EXPECT_EQ(string_or(*event, "responsePayload"), "done");
-  EXPECT_EQ(string_or(*find(*event, "requestContext"), "condition"), "Success");
+  int64_t timestamp = int_or(*event, "timestamp");
+  EXPECT_GT(timestamp, 0);
+  EXPECT_EQ(invoker_.calls[1].invocation.payload,
+            R"({"timestamp":)" + std::to_string(timestamp) + R"(,"requestContext":{"requestId":")" + accepted->request_id +
+                R"(","functionArn":"acs:fc:r:1:services/s.LATEST/functions/f","condition":"Success","approximateInvokeCount":1},"requestPayload":"in",)"
+                R"("responseContext":{"statusCode":200,"functionError":""},"responsePayload":"done"})");
+}
+
+TEST_F(AsyncTest, AFailureDestinationIsToldTheErrorAndHowOftenItWasTried) {
+  std::string arn = "acs:fc:r:1:services/s/functions/after";
+  configure({{"maxAsyncRetryAttempts", 1}, {"destinationConfig", json::object{{"onFailure", json::object{{"destination", arn}}}}}});
+  invoker_.answers.push_back(failure("first"));
+  invoker_.answers.push_back(Outcome{.kind = Outcome::Kind::timed_out, .body = "\xffsecond"});
+  ASSERT_TRUE(submit("in"));
+  loop_.run_for(30 * kMicrosPerSecond);
+  ASSERT_EQ(invoker_.calls.size(), 3u);
+  auto event = parse_json(invoker_.calls[2].invocation.payload);
+  ASSERT_TRUE(event);
+  EXPECT_EQ(string_or(*find(*event, "requestContext"), "condition"), "RetriesExhausted");
+  EXPECT_EQ(int_or(*find(*event, "requestContext"), "approximateInvokeCount"), 2);
+  EXPECT_EQ(string_or(*find(*event, "responseContext"), "functionError"), "FunctionTimedOut");
+  EXPECT_EQ(string_or(*event, "responsePayload"), "\xef\xbf\xbdsecond");
+  auto letters = dead();
+  ASSERT_EQ(letters.size(), 1u);
+  EXPECT_EQ(letters[0].first_error, "first");
+  EXPECT_EQ(letters[0].last_error, "\xef\xbf\xbdsecond");
+}
+
+TEST_F(AsyncTest, OnlyFunctionsAreDestinations) {
+  for (const char* good : {"", "acs:fc:r:1:services/s/functions/f", "acs:fc:::services/s.prod/functions/f"}) EXPECT_EQ(destination_problem(good), "") << good;
+  EXPECT_EQ(destination_target("acs:fc:::services/s.prod/functions/f")->qualifier, "prod");
+  for (const char* bad : {"acs:mns:r:1:/queues/q/messages", "acs:mns:r:1:/topics/t/messages", "acs:eventbridge:r:1:eventbus/b", "f", "acs:fc:r:1:services//functions/f",
+                          "acs:fc:r:1:services/s/functions/f/x"})
+    EXPECT_NE(destination_problem(bad).find("a destination is a function"), std::string::npos) << bad;
+}
+
+TEST_F(AsyncTest, AWaitingCallIsCancelledByItsRequestId) {
+  invoker_.answers.push_back(failure());
+  auto accepted = submit();
+  loop_.run_for(kMicrosPerMilli);  // it failed, and rests before its retry
+  EXPECT_TRUE(loop_.wait(async_->cancel(loop_, {"s", "f", ""}, accepted->request_id)));
+  loop_.run_for(60 * kMicrosPerSecond);
+  EXPECT_EQ(invoker_.calls.size(), 1u);
+  EXPECT_TRUE(dead().empty());
+  EXPECT_EQ(async_->counts().stopped, 1u);
+  EXPECT_EQ(loop_.wait(async_->cancel(loop_, {"s", "f", ""}, accepted->request_id)).error().code, AsyncError::not_found);
+}
+
+TEST_F(AsyncTest, ARunningCallIsCancelledByItsRequestId) {
+  auto accepted = submit("hang");
+  loop_.run_for(kMicrosPerSecond);
+  EXPECT_EQ(loop_.wait(async_->backlog(loop_)).queued, 1u);
+  EXPECT_TRUE(loop_.wait(async_->cancel(loop_, {"s", "f", ""}, accepted->request_id)));
+  loop_.run_for(60 * kMicrosPerSecond);
+  EXPECT_EQ(invoker_.calls.size(), 1u);
+  EXPECT_EQ(loop_.wait(async_->backlog(loop_)).queued, 0u);
+  EXPECT_TRUE(dead().empty());
+}
+
+TEST_F(AsyncTest, TheBacklogSaysHowMuchWaitsAndForHowLong) {
+  for (int i = 0; i < 5; ++i) invoker_.answers.push_back(fail(InvokeError::exhausted, "full"));
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(submit());
+  int64_t now_us = loop_.clock().wall_us();
+  loop_.run_for(100 * kMicrosPerMilli);
+  AsyncBacklog backlog = loop_.wait(async_->backlog(loop_));
+  EXPECT_EQ(backlog.queued, 5u);
+  EXPECT_GE(backlog.oldest_due_us, now_us);
+  loop_.run_for(60 * kMicrosPerSecond);
+  backlog = loop_.wait(async_->backlog(loop_));
+  EXPECT_EQ(backlog.queued, 0u);
+  EXPECT_EQ(backlog.oldest_due_us, 0);
+  EXPECT_EQ(async_->counts().accepted, 5u);
 }
 
 TEST_F(AsyncTest, RefusesLargePayloadsAndUnknownFunctions) {
-  EXPECT_EQ(submit(std::string(128 * 1024 + 1, 'x')).error().code, InvokeError::invalid);
+  EXPECT_EQ(submit(std::string(128 * 1024 + 1, 'x')).error().code, AsyncError::too_large);
   EXPECT_TRUE(submit(std::string(128 * 1024, 'x')));
-  EXPECT_EQ(submit("p", "nobody").error().code, InvokeError::not_found);
+  EXPECT_EQ(submit("p", "nobody").error().code, AsyncError::not_found);
 }
 
 TEST(AsyncMessage, IsReadBackAsWritten) {

@@ -2,31 +2,10 @@
 
 #include "auth/sign_fc.h"
 #include "base/encoding.h"
+#include "server/native_reply.h"
 
 namespace mayfly::server {
 namespace {
-
-http::Response reply(int status, const json::value& body) {
-  http::Response response;
-  response.status = status;
-  response.headers.set("Content-Type", "application/json");
-  response.body = to_text(body) + "\n";
-  return response;
-}
-
-http::Response error(int status, std::string_view code, std::string_view message) { return reply(status, json::object{{"ErrorCode", code}, {"ErrorMessage", message}}); }
-
-std::string value_of(const http::Query& query, std::string_view name) {
-  const std::string* value = http::find(query, name);
-  return value == nullptr ? std::string() : *value;
-}
-
-uint64_t number_of(const http::Query& query, std::string_view name, uint64_t fallback) {
-  std::string text = value_of(query, name);
-  uint64_t number = 0;
-  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return failed == std::errc() && end == text.data() + text.size() ? number : fallback;
-}
 
 std::string_view kind_name(dispatch::Outcome::Kind kind) {
   using Kind = dispatch::Outcome::Kind;
@@ -60,8 +39,8 @@ bool from_loopback(const http::Request& request) {
 io::Task<http::Response> NativeApi::handle(io::Loop& loop, http::Request request) {
   std::string_view path = request.raw_path;
   path.remove_prefix(kPrefix.size());
-  bool ends_letter = path.starts_with("dead-letters/");
-  if (request.method != "GET" && !ends_letter) co_return error(405, "MethodNotAllowed", fmt::format("{} only answers GET", request.raw_path));
+  bool ends_letter = path.starts_with("dead-letters/"), ends_call = path.starts_with("async/");
+  if (request.method != "GET" && !ends_letter && !ends_call) co_return error(405, "MethodNotAllowed", fmt::format("{} only answers GET", request.raw_path));
   if (path == "health") co_return reply(200, json::object{{"status", "ok"}});
   bool open = path == "metrics" && from_loopback(request);
   if (!open) {
@@ -78,7 +57,10 @@ io::Task<http::Response> NativeApi::handle(io::Loop& loop, http::Request request
   if (path == "status") co_return reply(200, context_.status());
   if (path == "logs") co_return co_await logs(loop, request.query());
   if (path == "dead-letters") co_return co_await dead_letters(loop, request.query());
-  if (ends_letter) co_return co_await end_dead_letter(loop, request.method, std::string(path.substr(std::string_view("dead-letters/").size())));
+  if (ends_letter || ends_call) {
+    std::string rest(path.substr(path.find('/') + 1));
+    co_return ends_letter ? co_await end_dead_letter(loop, std::move(request), rest) : co_await cancel_call(loop, std::move(request), rest);
+  }
   if (path.starts_with("functions/")) {
     std::string_view rest = path.substr(std::string_view("functions/").size());
     size_t slash = rest.find('/');
@@ -109,32 +91,6 @@ io::Task<http::Response> NativeApi::logs(io::Loop& loop, http::Query query) {
                     {"requestId", entry.request_id}, {"instance", entry.instance}, {"text", entry.text}});
   }
   co_return reply(200, json::object{{"entries", std::move(list)}, {"next", std::to_string(seen)}});
-}
-
-io::Task<http::Response> NativeApi::dead_letters(io::Loop& loop, http::Query query) {
-  auto limit = std::min<size_t>(number_of(query, "limit", 100), kMaxDeadLettersPage);
-  json::array letters;
-  for (const dispatch::DeadLetter& letter : co_await context_.async.dead_letters(loop, value_of(query, "after"), limit)) {
-    const dispatch::Target& target = letter.invocation.target;
-    letters.push_back({{"id", letter.id}, {"requestId", letter.invocation.request_id}, {"service", target.service}, {"function", target.function},
-                       {"qualifier", target.qualifier}, {"source", letter.invocation.source}, {"reason", letter.reason}, {"attempts", letter.attempts},
-                       {"since", iso8601_ms(letter.since_us)}, {"died", iso8601_ms(letter.died_us)}, {"payloadBase64", base64_encode(letter.invocation.payload)}});
-  }
-  co_return reply(200, json::object{{"deadLetters", std::move(letters)}});
-}
-
-io::Task<http::Response> NativeApi::end_dead_letter(io::Loop& loop, std::string method, std::string rest) {
-  constexpr std::string_view kRedeliver = "/redeliver";
-  bool found = false;
-  if (method == "POST" && rest.ends_with(kRedeliver)) {
-    found = co_await context_.async.redeliver(loop, percent_decode(std::string_view(rest).substr(0, rest.size() - kRedeliver.size())));
-  } else if (method == "DELETE") {
-    found = co_await context_.async.drop(loop, percent_decode(rest));
-  } else {
-    co_return error(405, "MethodNotAllowed", "a dead letter is ended by POST .../redeliver or by DELETE");
-  }
-  if (!found) co_return error(404, "DeadLetterNotFound", "there is no such dead letter; it may have been redelivered or dropped already");
-  co_return reply(200, json::object{});
 }
 
 io::Task<http::Response> NativeApi::describe(io::Loop& loop, std::string service, std::string function) {

@@ -6,9 +6,12 @@
 //   GET status                              version, uptime, sizes
 //   GET functions/<service>/<function>      can I call it now; if not why; instances, last error, recent invocations with phases
 //   GET logs?service=&function=&request_id=&since=&follow=&limit=   {"entries":[...],"next":"<cursor>"}; follow: seconds to wait for more
-//   GET dead-letters?after=&limit=          async invocations that were given up, oldest first
+//   GET dead-letters?service=&function=&older_than_s=&newer_than_s=&after=&limit=   async invocations that were given up, oldest first
 //   POST dead-letters/<id>/redeliver        run it again as new
 //   DELETE dead-letters/<id>                forget it
+//   POST dead-letters/redrive?...&limit=    run those that the filters above, or id=, name; with none: all=true      {"redriven":n}
+//   POST dead-letters/purge?...&limit=      forget them                                                              {"purged":n}
+//   POST async/<service>/<function>/<request id>/cancel   end an async invocation that waits or runs
 
 #include "auth/keyring.h"
 #include "dispatch/async.h"
@@ -45,7 +48,9 @@ class NativeApi final : public gateway::Dialect {
  private:
   io::Task<http::Response> logs(io::Loop& loop, http::Query query);
   io::Task<http::Response> dead_letters(io::Loop& loop, http::Query query);
-  io::Task<http::Response> end_dead_letter(io::Loop& loop, std::string method, std::string rest);
+  io::Task<http::Response> end_dead_letter(io::Loop& loop, http::Request request, std::string rest);
+  io::Task<http::Response> end_dead_letters(io::Loop& loop, http::Query query, bool redrive);
+  io::Task<http::Response> cancel_call(io::Loop& loop, http::Request request, std::string rest);
   io::Task<http::Response> describe(io::Loop& loop, std::string service, std::string function);
 
   Context context_;

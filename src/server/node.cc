@@ -303,6 +303,8 @@ io::Task<std::vector<usage::Meter::Sample>> Node::Rooms::samples(io::Loop& loop)
   using Type = usage::Meter::Sample::Type;
   dispatch::Totals totals = co_await dispatcher->totals(loop);
   dispatch::AsyncCounts counts = async->counts();
+  dispatch::AsyncBacklog backlog = co_await async->backlog(loop);
+  int64_t waited_us = backlog.oldest_due_us == 0 ? 0 : std::max<int64_t>(0, clock.wall_us() - backlog.oldest_due_us);
   size_t connections = 0;
   uint64_t requests = 0;
   for (const NodeShard& each : shards) {
@@ -322,7 +324,16 @@ io::Task<std::vector<usage::Meter::Sample>> Node::Rooms::samples(io::Loop& loop)
       counter("mayfly_calls_throttled_total", "Calls refused because too many waited.", totals.throttled),
       gauge("mayfly_memory_reserved_megabytes", "Memory sizes of all instances added up.", totals.memory_reserved_mb),
       gauge("mayfly_memory_budget_megabytes", "What they may add up to.", totals.memory_budget_mb),
+      gauge("mayfly_async_enqueued", "Asynchronous calls that wait, rest before a retry, or run.", backlog.queued),
+      gauge("mayfly_async_oldest_seconds", "How long the asynchronous call that was due first has been waiting or running.",
+            static_cast<double>(waited_us) / static_cast<double>(kMicrosPerSecond)),
       gauge("mayfly_async_in_flight", "Asynchronous calls running now.", counts.in_flight),
+      counter("mayfly_async_accepted_total", "Asynchronous calls accepted from clients; those of triggers and timers come besides.", counts.accepted),
+      counter("mayfly_async_succeeded_total", "Asynchronous calls that ended well.", counts.succeeded),
+      counter("mayfly_async_failed_runs_total", "Runs of asynchronous calls that ended in an error of the function.", counts.failed),
+      counter("mayfly_async_stopped_total", "Asynchronous calls that were stopped on request.", counts.stopped),
+      gauge("mayfly_async_tasks", "Records of stateful asynchronous calls that are kept.", async->tasks().stored()),
+      gauge("mayfly_async_dead_letters", "Asynchronous calls given up that wait to be redriven or purged.", async->letters().stored()),
       counter("mayfly_async_retries_total", "Asynchronous calls put back for another try.", counts.retried),
       counter("mayfly_async_dead_letters_total", "Asynchronous calls given up.", counts.dead),
       gauge("mayfly_disk_free_bytes", "Free space where bodies are kept.", blobs->free_bytes()),

@@ -59,6 +59,7 @@ struct Range {
   std::string last;
   size_t limit = 1000;
   bool reverse = false;
+  bool keys_only = false;  // values come back empty: for counts and indexes over large rows
 };
 
 class Engine {

@@ -50,7 +50,7 @@ class Generator {
   }
 
   Range range() {
-    return {.first = key(), .last = below(3) == 0 ? std::string() : key(), .limit = below(4) == 0 ? 1000 : below(6), .reverse = below(2) == 0};
+    return {.first = key(), .last = below(3) == 0 ? std::string() : key(), .limit = below(4) == 0 ? 1000 : below(6), .reverse = below(2) == 0, .keys_only = below(4) == 0};
   }
 
  private:

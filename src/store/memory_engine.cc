@@ -21,10 +21,10 @@ class MemoryEngine final : public Engine {
     if (range.reverse) {
       while (first != last && out.size() < range.limit) {
         --last;
-        out.push_back({last->first, last->second});
+        out.push_back({last->first, range.keys_only ? std::string() : last->second});
       }
     } else {
-      for (; first != last && out.size() < range.limit; ++first) out.push_back({first->first, first->second});
+      for (; first != last && out.size() < range.limit; ++first) out.push_back({first->first, range.keys_only ? std::string() : first->second});
     }
     return out;
   }

@@ -142,7 +142,7 @@ class SqliteEngine final : public Engine {
     statement.bind(1, range.first);
     statement.bind(2, range.last);
     statement.bind(3, static_cast<int64_t>(std::min<size_t>(range.limit, INT64_MAX)));
-    while (statement.step()) out.push_back({statement.column(0), statement.column(1)});
+    while (statement.step()) out.push_back({statement.column(0), range.keys_only ? std::string() : statement.column(1)});
     return out;
   }
 

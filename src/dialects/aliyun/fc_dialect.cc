@@ -48,7 +48,9 @@ std::string resource_of(const FcCall& call, const FcRoute& route) {
   if (route.pattern.starts_with("layers")) return call.arn(call.item.empty() ? "layers/*" : "layers/" + call.item + "/versions" + (call.rest.empty() ? "/*" : call.rest));
   if (route.pattern.starts_with("layerarn")) return call.arn("layers/*");
   if (call.service.empty()) return call.arn(route.pattern.starts_with("services") ? "services/*" : "*");
-  return call.arn("services/" + call.service + (call.function.empty() ? "" : "/functions/" + call.function));
+  std::string resource = "services/" + call.service + (call.function.empty() ? "" : "/functions/" + call.function);
+  if (route.pattern.find("/stateful-async-invocations") != route.pattern.npos) resource += "/stateful-async-invocations/" + (call.item.empty() ? "*" : call.item);
+  return call.arn(resource);
 }
 
 io::Task<FcAnswer> answer(FcCall& call) {

@@ -138,10 +138,8 @@ FcExpected<void> admit(FcCall& call, const functions::Trigger& trigger) {
 
 io::Task<FcAnswer> fc_invoke(FcCall& call) {
   if (equals_ignore_case(call.request.headers.get("x-fc-invocation-type"), "Async")) {
-    auto queued = co_await call.context.async.submit(call.loop, invocation_of(call, "async", ""));
-    if (!queued && queued.error().code == dispatch::InvokeError::invalid) co_return refuse(400, "EntityTooLarge", queued.error().message);
-    if (!queued) co_return std::unexpected(fc_error(call, queued.error()));
-    co_return http::Response{.status = 202, .body = {}};
+    dispatch::Invocation invocation = invocation_of(call, "async", "");
+    co_return co_await fc_invoke_async(call, std::move(invocation));
   }
   auto outcome = co_await call.context.invoker.invoke(call.loop, invocation_of(call, "api", ""), io::Deadline::after_us(call.loop, kMaxWaitUs));
   if (!outcome) co_return std::unexpected(fc_error(call, outcome.error()));

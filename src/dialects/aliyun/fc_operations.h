@@ -56,6 +56,12 @@ io::Task<FcAnswer> fc_invoke(FcCall& call);
 FcExpected<void> fc_admit_proxy(FcCall& call);
 io::Task<FcAnswer> fc_proxy(FcCall& call);  // HTTP triggers: call.rest is the path the function sees
 
+// fc_async_tasks.cc
+io::Task<FcAnswer> fc_invoke_async(FcCall& call, dispatch::Invocation invocation);  // 202, and call.request_id is that of the call that runs
+io::Task<FcAnswer> fc_list_tasks(FcCall& call);
+io::Task<FcAnswer> fc_get_task(FcCall& call);
+io::Task<FcAnswer> fc_stop_task(FcCall& call);
+
 // fc_settings.cc
 io::Task<FcAnswer> fc_put_async_config(FcCall& call);
 io::Task<FcAnswer> fc_get_async_config(FcCall& call);

@@ -58,6 +58,9 @@ constexpr FcRoute kRoutes[] = {
     {"GET", "services/{service}/functions/{function}/async-invoke-config", B::none, A::signed_, "fc:GetFunctionAsyncInvokeConfig", fc_get_async_config},
     {"DELETE", "services/{service}/functions/{function}/async-invoke-config", B::none, A::signed_, "fc:DeleteFunctionAsyncInvokeConfig", fc_delete_async_config},
     {"GET", "services/{service}/functions/{function}/async-invoke-configs", B::none, A::signed_, "fc:ListFunctionAsyncInvokeConfigs", fc_list_async_configs},
+    {"GET", "services/{service}/functions/{function}/stateful-async-invocations", B::none, A::signed_, "fc:ListStatefulAsyncInvocations", fc_list_tasks},
+    {"GET", "services/{service}/functions/{function}/stateful-async-invocations/{item}", B::none, A::signed_, "fc:GetStatefulAsyncInvocation", fc_get_task},
+    {"PUT", "services/{service}/functions/{function}/stateful-async-invocations/{item}", B::optional_json, A::signed_, "fc:StopStatefulAsyncInvocation", fc_stop_task},
     {"GET", "async-invoke-configs", B::none, A::signed_, "fc:ListFunctionAsyncInvokeConfigs", fc_list_async_configs},
 
     {"PUT", "services/{service}/functions/{function}/on-demand-config", B::json, A::signed_, "fc:PutFunctionOnDemandConfig", fc_put_on_demand},

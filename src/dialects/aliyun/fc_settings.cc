@@ -50,6 +50,7 @@ FcExpected<void> check_destinations(const FcCall& call, const json::value& desti
   for (const char* name : {"onSuccess", "onFailure"}) {
     const json::value* one = find(destinations, name);
     std::string arn = one ? string_or(*one, "destination") : std::string();
+    if (std::string problem = dispatch::destination_problem(arn); !problem.empty()) return invalid_argument(problem);
     size_t service = arn.find(":services/"), function = arn.find("/functions/");
     if (service == arn.npos || function == arn.npos || function < service) continue;  // no function
     std::string target = arn.substr(service + 1, std::min(arn.find('.', service), function) - service - 1) + arn.substr(function);
