@@ -58,6 +58,7 @@ std::vector<Reading> readings(const http::Request& request, const Claim& claim, 
     if (custom_domain && request.raw_query.empty()) resources.push_back(path);
   } else {
     resources.push_back(path);
+    if (path != request.raw_path) resources.push_back(request.raw_path);  // the node client signs an ARN in a path as it sends it: encoded
   }
   std::vector<Reading> out;
   for (const auto& resource : resources) {

@@ -62,6 +62,8 @@ const std::vector<Vector>& vectors() {
        "S9MWOBG0AOWHSO9HPASP216QOPHT5YR4NLH3A",
        "QFdNhz0Dl+onUM/MvpX940WFH3H8OHayZHbby1c01aI=",
        true},
+      {"an ARN in the path, signed as the node client sends it", "GET", "/2016-08-15/layerarn/acs%3Afc%3Ar%3A1%3Alayers%2Fl%2Fversions%2F1",
+       {{"date", "Fri, 20 Nov 2026 16:03:56 GMT"}}, "SK", "8gEbLHX19yG5xZuv9Y222oB03CtmwSUOcOuTgeNL+Ho=", false},
       {"presigned with token",
        "GET",
        "/2016-08-15/proxy/service/func/?x-fc-expires=1583339600&x-fc-access-key-id=akid&x-fc-security-token=stsToken",

@@ -43,6 +43,10 @@ std::vector<std::string> vendor_names(const std::string& region, const std::stri
   }
   for (const std::string& bucket : buckets)
     for (const std::string& store : stores) names.push_back(bucket + "." + store);
+  // The server makes this one when a client first asks where to put a large package, which may be while it runs in here.
+  std::string reserved = "mayfly-packages-" + account;
+  if (std::find(buckets.begin(), buckets.end(), reserved) == buckets.end())
+    for (const std::string& store : stores) names.push_back(reserved + "." + store);
   return names;
 }
 

@@ -76,7 +76,7 @@ TEST(CloudView, NamesEveryHostTheVendorsToolsAskFor) {
   auto names = vendor_names("cn-hangzhou", "1234", {"photos"});
   for (const char* name : {"ram.aliyuncs.com", "sts.cn-hangzhou.aliyuncs.com", "1234.cn-hangzhou.fnf.aliyuncs.com", "cn-hangzhou-internal.fnf.aliyuncs.com",
                            "1234.cn-hangzhou.fc.aliyuncs.com", "oss-cn-hangzhou.aliyuncs.com", "photos.oss-cn-hangzhou-internal.aliyuncs.com",
-                           "photos.oss-accelerate.aliyuncs.com"})
+                           "photos.oss-accelerate.aliyuncs.com", "mayfly-packages-1234.oss-cn-hangzhou.aliyuncs.com"})
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
 }
 

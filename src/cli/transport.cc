@@ -75,6 +75,8 @@ class HttpTransport final : public Transport {
         return fail(Kind::unreachable, "the server at " + endpoint_ + " did not answer in time");
       case http::ClientError::disconnected:
         return fail(Kind::unreachable, "the server at " + endpoint_ + " closed the connection");
+      case http::ClientError::body_failed:
+        return fail(Kind::local, "what should be sent to " + endpoint_ + " could not be read to its end");
       case http::ClientError::malformed:
         return fail(Kind::unreachable, "what answers at " + endpoint_ + " does not speak HTTP");
     }
