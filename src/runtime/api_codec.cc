@@ -112,12 +112,16 @@ std::optional<std::string> trailing_error(const http::Headers& trailers) {
 
 void word_death(Contract contract, const std::string& request_id, Reply& reply) {
   bool memory = reply.kind == Reply::Kind::out_of_memory;
-  if (contract == Contract::lambda && !memory) reply.body = error_json(fmt::format("RequestId: {} Error: Runtime exited with error: {}", request_id, exit_text(reply.exit_status)), "Runtime.ExitError");
-  if (contract == Contract::scf) reply.body = memory ? scf_error(message_of(reply.body), "MemoryLimitReached", 434) : scf_error(fmt::format("Process exited ({}) before it answered", exit_text(reply.exit_status)), "ContainerStateExited", 405);
+  std::string how = exit_text(reply.exit_status);
+  if (contract == Contract::lambda && !memory)
+    reply.body = error_json(fmt::format("RequestId: {} Error: Runtime exited with error: {}", request_id, how), "Runtime.ExitError");
+  if (contract == Contract::scf && memory) reply.body = scf_error(message_of(reply.body), "MemoryLimitReached", 434);
+  if (contract == Contract::scf && !memory) reply.body = scf_error(fmt::format("Process exited ({}) before it answered", how), "ContainerStateExited", 405);
 }
 
 void word_timeout(Contract contract, const std::string& request_id, int64_t timeout_s, int64_t wall_us, Reply& reply) {
-  if (contract == Contract::lambda) reply.body = error_json(fmt::format("{} {} Task timed out after {}.00 seconds", iso8601_ms(wall_us), request_id, timeout_s), "Sandbox.Timedout");
+  if (contract == Contract::lambda)
+    reply.body = error_json(fmt::format("{} {} Task timed out after {}.00 seconds", iso8601_ms(wall_us), request_id, timeout_s), "Sandbox.Timedout");
   if (contract == Contract::scf) reply.body = scf_error(fmt::format("Invoking task timed out after {} seconds", timeout_s), "TimeLimitReached", 433);
 }
 

@@ -62,7 +62,8 @@ class ApiInstance final : public Instance {
 
  private:
   Call hook_call(const functions::Hook& hook) {
-    return {.request_id = uuid(rng_), .payload = {}, .http = {}, .credentials = credentials_, .deadline = io::Deadline::after_us(host_.shard(), hook.timeout_s * kMicrosPerSecond)};
+    auto deadline = io::Deadline::after_us(host_.shard(), hook.timeout_s * kMicrosPerSecond);
+    return {.request_id = uuid(rng_), .payload = {}, .http = {}, .credentials = credentials_, .deadline = deadline};
   }
   // Whatever comes of it, it is over at its deadline.
   static io::Task<void> hook(std::shared_ptr<ApiLink> link, Call call, CallType type) { (void)co_await link->run(std::move(call), type); }
@@ -173,7 +174,8 @@ io::Task<Expected<StartPhases, StartError>> ApiFactory::begin(std::shared_ptr<Ap
 io::Task<Expected<void, StartError>> ApiFactory::initialize(std::shared_ptr<ApiLink> link, StartContext context) {
   const auto& function = context.runnable->function;
   auto hook = functions::initializer(function);
-  Call call{.request_id = uuid(rng_), .payload = {}, .http = {}, .credentials = context.credentials, .deadline = io::Deadline::after_us(host_.shard(), hook->timeout_s * kMicrosPerSecond)};
+  auto deadline = io::Deadline::after_us(host_.shard(), hook->timeout_s * kMicrosPerSecond);
+  Call call{.request_id = uuid(rng_), .payload = {}, .http = {}, .credentials = context.credentials, .deadline = deadline};
   auto reply = co_await link->run(std::move(call), CallType::initializer);
   if (!reply) co_return std::unexpected(timed_out(function, "the initializer has not returned"));
   if (reply->kind == Reply::Kind::ok) co_return Expected<void, StartError>{};

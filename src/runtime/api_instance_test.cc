@@ -7,7 +7,8 @@ namespace {
 
 // What the Python programs below begin with. ask() is one request on a connection of its own.
 constexpr std::string_view kAsk = R"(#!/usr/bin/python3
-import base64, http.client, json, os, signal, sys, threading, time
+import http.client, json, os, signal, sys, threading
+from time import sleep as pause
 API = os.environ.get("AWS_LAMBDA_RUNTIME_API") or os.environ.get("FC_RUNTIME_API") or os.environ["SCF_RUNTIME_API"] + ":" + os.environ["SCF_RUNTIME_API_PORT"]
 ROOT = "/2018-06-01" if "AWS_LAMBDA_RUNTIME_API" in os.environ else "/2020-11-11" if "FC_RUNTIME_API" in os.environ else ""
 def ask(method, path, body=None, headers={}, **more):
@@ -79,7 +80,7 @@ while True:
 }
 
 TEST_F(ApiInstances, ALambdaProgramFindsTheEnvironmentOfItsVendor) {
-  auto runnable = python("go1.x", "id, event, headers = take()\ngive(id, json.dumps(dict(os.environ)))\ntime.sleep(60)\n");
+  auto runnable = python("go1.x", "id, event, headers = take()\ngive(id, json.dumps(dict(os.environ)))\npause(60)\n");
   std::filesystem::rename(runnable->code_path + "/bootstrap", runnable->code_path + "/index.handler");
   runnable->function.environment = {{"TZ", "Asia/Shanghai"}, {"_HANDLER", "forged"}, {"COLOUR", "red"}};
   auto instance = started(runnable);
@@ -122,7 +123,7 @@ TEST_F(ApiInstances, ACallThatTheProgramHasNotAskedForIsNotStarted) {
   auto instance = started(python("provided", R"(
 id, event, headers = take()
 give(id, "1")
-time.sleep(0.2)
+pause(0.2)
 sys.exit(1)
 )"));
   EXPECT_EQ(call(*instance, "{}").body, "1");
@@ -131,7 +132,7 @@ sys.exit(1)
 }
 
 TEST_F(ApiInstances, ATimeoutEndsTheProgram) {
-  auto instance = started(python("provided", "take()\ntime.sleep(600)\n"));
+  auto instance = started(python("provided", "take()\npause(600)\n"));
   Reply reply = call(*instance, "{}", 200'000);
   EXPECT_EQ(reply.kind, Reply::Kind::timed_out);
   EXPECT_NE(reply.body.find("request-1 Task timed out after 5.00 seconds"), std::string::npos) << reply.body;
@@ -140,7 +141,7 @@ TEST_F(ApiInstances, ATimeoutEndsTheProgram) {
 }
 
 TEST_F(ApiInstances, AStartThatFailsSaysWhy) {
-  EXPECT_EQ(failure(python("provided", R"(ask("POST", "init/error", json.dumps({"errorMessage": "no model", "errorType": "Init"}));time.sleep(60))")),
+  EXPECT_EQ(failure(python("provided", R"(ask("POST", "init/error", json.dumps({"errorMessage": "no model", "errorType": "Init"}));pause(60))")),
             fmt::format(R"({} {{"errorMessage": "no model", "errorType": "Init"}})", static_cast<int>(StartError::initializer)));
   EXPECT_NE(failure(python("provided", "sys.exit(7)\n")).find("Runtime exited with error: exit status 7"), std::string::npos);
   auto without = function("");
@@ -156,7 +157,7 @@ TEST_F(ApiInstances, AStartThatFailsSaysWhy) {
 }
 
 TEST_F(ApiInstances, AProgramThatUsesTooMuchMemoryIsSaidToHave) {
-  auto instance = started(python("provided", "take()\nwhole = b'x' * (1 << 30)\ntime.sleep(60)\n"));
+  auto instance = started(python("provided", "take()\nwhole = b'x' * (1 << 30)\npause(60)\n"));
   EXPECT_EQ(call(*instance, "{}").kind, Reply::Kind::out_of_memory);
   stop(std::move(instance));
 }
@@ -176,7 +177,7 @@ while True:
     id, event, headers = take()
     def pieces():
         yield b'{"statusCode": 201, "headers": {"X-A": "1"}, "cookies": ["c=1"]}' + b"\0" * 8 + b"one,"
-        if event == "wait": time.sleep(600)
+        if event == "wait": pause(600)
         yield b"two"
     give(id, pieces(), {"Lambda-Runtime-Function-Response-Mode": "streaming", "Content-Type": "application/vnd.awslambda.http-integration-response"}, encode_chunked=True)
 )"));
@@ -237,7 +238,7 @@ def serve(id, event, headers):
     with lock:
         first.append(id)
         mine = len(first) == 1
-    while mine and len(first) < 2: time.sleep(0.001)
+    while mine and len(first) < 2: pause(0.001)
     give(id, headers["x-fc-access-key-id"] + " " + headers["x-fc-function-timeout"] + " " + event)
 while True:
     threading.Thread(target=serve, args=take()).start()

@@ -122,13 +122,15 @@ http::Response ApiLink::not_held(const std::string& id) const {
   if (contract_ == Contract::lambda && id == last_id_)
     return api_refused(403, "InvalidStateTransition", "State transition from Ready to InvocationResponse failed for runtime. Error: State transition is not allowed");
   if (contract_ == Contract::lambda) return api_refused(400, "InvalidRequestID", "Invalid request ID");
-  return api_refused(404, "InvalidRequestID", fmt::format("no invocation \"{}\" is running here: {}", id, id == last_id_ ? "it has been answered" : "it is unknown, or was answered or ended before"));
+  const char* why = id == last_id_ ? "it has been answered" : "it is unknown, or was answered or ended before";
+  return api_refused(404, "InvalidRequestID", fmt::format("no invocation \"{}\" is running here: {}", to_utf8(id), why));
 }
 
 std::expected<ApiLink::JobPtr, http::Response> ApiLink::claim(const std::string& id) {
   auto found = contract_ == Contract::scf ? running_.begin() : running_.find(id);
   if (found == running_.end()) return std::unexpected(not_held(id));
-  if (found->second->answering) return std::unexpected(api_refused(contract_ == Contract::lambda ? 403 : 400, "InvalidStateTransition", "this invocation is being answered already"));
+  if (found->second->answering)
+    return std::unexpected(api_refused(contract_ == Contract::lambda ? 403 : 400, "InvalidStateTransition", "this invocation is being answered already"));
   found->second->answering = true;
   return found->second;
 }
@@ -143,9 +145,9 @@ void ApiLink::finish(const JobPtr& job, Reply reply) {
 }
 
 http::Response ApiLink::too_large(const JobPtr& job, size_t limit) {
-  std::string message = fmt::format("Exceeded maximum allowed payload size ({} bytes).", limit);
-  finish(job, failed(contract_ == Contract::lambda ? "Function.ResponseSizeTooLarge" : "ResponseTooLarge", "Response payload size exceeded maximum allowed payload size (" + std::to_string(limit) + " bytes)."));
-  return api_refused(413, "RequestEntityTooLarge", message);
+  std::string_view type = contract_ == Contract::lambda ? "Function.ResponseSizeTooLarge" : "ResponseTooLarge";
+  finish(job, failed(type, fmt::format("Response payload size exceeded maximum allowed payload size ({} bytes).", limit)));
+  return api_refused(413, "RequestEntityTooLarge", fmt::format("Exceeded maximum allowed payload size ({} bytes).", limit));
 }
 
 // A body that broke off may be sent again; one that is too large ends the call.
