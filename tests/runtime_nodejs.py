@@ -350,6 +350,14 @@ class Concurrency(NodeTest):
         self.assertEqual([reply.call for reply in replies], numbers[::-1])
         self.assertEqual([reply.payload for reply in replies], [str(i).encode() for i in range(9, -1, -1)])
 
+    def test_a_call_may_be_answered_by_the_code_of_another(self):
+        worker = self.started("""let first
+            exports.handler = (event, context, callback) => { if (!first) first = callback; else { first(null, 'by another'); callback(null, 'itself') } }""", concurrency=3)
+        worker.send_call(request="r1")
+        self.assertEqual(worker.hook("preFreeze").status, OK)  # the first has begun, and nothing runs
+        worker.send_call(request="r2")
+        self.assertEqual([worker.receive().payload for _ in range(2)], [b"by another", b"itself"])
+
     def test_log_lines_carry_the_request_that_printed_them(self):
         worker = self.started("""exports.handler = async (event, context) => {
               await new Promise((go) => setTimeout(go, Number(event)))

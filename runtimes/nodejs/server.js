@@ -125,7 +125,7 @@ class Server {
     if (call.done) return;
     call.waiting = true;
     this._waiting.add(call);
-    if (this._waiting.size === 1) this.link.keepAlive(false);
+    this.link.keepAlive(false);  // to learn when nothing is left that could answer it
   }
 
   _runEvent(call, event, context) {
@@ -187,9 +187,11 @@ class Server {
       const what = this._start.initializer ? `The initializer '${this._start.initializer}' returned without calling its callback` : 'The module does not finish loading';
       return this._fail(failure('FunctionTimedOut', `${what}, and ${NEVER_ANSWERS}`));
     }
+    const noneCanCome = this._waiting.size >= this._start.concurrency;  // else another call may answer this one
+    this.link.keepAlive(true);
     for (const call of this._waiting) {
       if (call.settled) call.finish(undefined);
-      else call.fail(failure('HandlerNeverAnswered', `The handler returned without an answer, and ${NEVER_ANSWERS}`));
+      else if (noneCanCome) call.fail(failure('HandlerNeverAnswered', `The handler returned without an answer, and ${NEVER_ANSWERS}`));
     }
     this.link.flush();
   }
