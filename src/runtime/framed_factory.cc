@@ -85,9 +85,11 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_generic(const Runtime& runt
   const auto& options = host_.options();
   sandbox::Plan plan = base_plan(options.account, options.region, "function", options);
   plan.binds.push_back({host_folder(runtime, options), fmt::format("{}/{}", kInsideRuntimes, runtime.prefix)});
+  if (runtime.prefix == "php") plan.binds.push_back({"/etc/php", "/etc/php", true});  // which extensions it loads
   plan.confined = plan.frames = true;
   plan.command = std::move(command);
-  plan.environment = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TZ=UTC", "HOME=/tmp"};
+  plan.environment = as_list(trust_environment(options));
+  for (const char* variable : {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TZ=UTC", "HOME=/tmp"}) plan.environment.push_back(variable);
   plan.folder = "/tmp";
   co_return co_await host_.launch(std::move(plan), host_.group("instance", 0, kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
 }

@@ -43,6 +43,13 @@ Places places(const functions::Runnable& runnable, const RuntimeOptions& options
   return {std::string(code_folder(contract)), "/opt", kInsideRuntimes, kInsideLibraries};
 }
 
+Environment trust_environment(const RuntimeOptions& options) {
+  if (options.unsafe_no_sandbox || options.ca_certificate_pem.empty()) return {};
+  Environment out{{"NODE_EXTRA_CA_CERTS", kInsideCa}};
+  for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "ALIBABA_CLOUD_CA_BUNDLE"}) out[name] = kInsideBundle;
+  return out;
+}
+
 Environment environment(const StartContext& context, const RuntimeOptions& options, Contract contract) {
   Environment out{
       {"PATH", "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"},
@@ -52,10 +59,7 @@ Environment environment(const StartContext& context, const RuntimeOptions& optio
   };
   if (contract == Contract::fc) add_fc(context, places(*context.runnable, options, contract).code, out);
   if (options.platform_port != 0) out["MAYFLY_ENDPOINT"] = fmt::format("http://127.0.0.1:{}", options.platform_port);
-  if (!options.unsafe_no_sandbox && !options.ca_certificate_pem.empty()) {
-    for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "ALIBABA_CLOUD_CA_BUNDLE"}) out[name] = kInsideBundle;
-    out["NODE_EXTRA_CA_CERTS"] = kInsideCa;
-  }
+  out.merge(trust_environment(options));
   for (const auto& [name, value] : context.runnable->function.environment) out[name] = value;  // the template's words win
   add_layer_paths(*context.runnable, places(*context.runnable, options, contract), contract, out);
   return out;

@@ -26,6 +26,8 @@ struct Places {
 Places places(const functions::Runnable& runnable, const RuntimeOptions& options, Contract contract);
 
 Environment environment(const StartContext& context, const RuntimeOptions& options, Contract contract);
+// Of these, the part that says whom to trust. Interpreters read it when they start, which may be before they have a function.
+Environment trust_environment(const RuntimeOptions& options);
 std::vector<std::string> as_list(const Environment& environment);  // "NAME=value"
 
 // The machine's folders, the platform's files, the door; without program and without the function's own folders.

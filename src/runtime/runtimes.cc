@@ -45,7 +45,7 @@ std::string available_runtimes() {
 
 size_t concurrency_of(const functions::Function& function) {
   const Runtime* runtime = find_runtime(function.runtime);
-  bool one = !runtime || runtime->executor == Executor::zygote || runtime->contract == Contract::scf || runtime->contract == Contract::lambda;
+  bool one = !runtime || runtime->executor == Executor::zygote || runtime->prefix == "php" || runtime->contract == Contract::scf || runtime->contract == Contract::lambda;
   return one ? 1 : static_cast<size_t>(std::max<int64_t>(1, function.instance_concurrency));
 }
 
