@@ -1,5 +1,6 @@
 // The benches' functions in C++, built with sdk/: one program for every kind of call.
 //   hello, page       JSON in, JSON out: for events, for HTTP requests; quick_page is page for instances that take several calls at once
+//   echo              {"nonce", "ms"}: waits, prints, gives the nonce back
 //   nap               {"ms": n}: waits, as a function does that asks a database; its reply says when it began
 //   work              {"us": n}: computes for so long
 //   relay             {"path", "calls", "connections"}: calls another function through the platform's door, as many times, so many at once
@@ -23,6 +24,13 @@ using Clock = std::chrono::steady_clock;
 
 mayfly::Reply hello(mayfly::Event event) { return mayfly::Json{{"hello", event.json()["name"].text()}}; }
 mayfly::Reply page(const mayfly::Request& request) { return mayfly::Json{{"hello", request.json()["name"].text()}}; }
+
+mayfly::Reply echo(mayfly::Event event, mayfly::Context& context) {
+  mayfly::Json wish = event.json();
+  std::this_thread::sleep_for(std::chrono::milliseconds(wish["ms"].integer()));
+  context.log.info("echo ", wish["nonce"].text());
+  return mayfly::Json{{"nonce", wish["nonce"]}};
+}
 
 mayfly::Reply nap(mayfly::Event event) {
   auto began = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch()).count();
@@ -101,6 +109,6 @@ mayfly::Reply relay(mayfly::Event event) {
 }  // namespace
 
 int main() {
-  return mayfly::serve(mayfly::function("hello", hello).never_waits(), mayfly::http("page", page), mayfly::http("quick_page", page).never_waits(), mayfly::function("nap", nap),
-                       mayfly::function("work", work), mayfly::function("relay", relay));
+  return mayfly::serve(mayfly::function("hello", hello).never_waits(), mayfly::http("page", page), mayfly::http("quick_page", page).never_waits(), mayfly::function("echo", echo),
+                       mayfly::function("nap", nap), mayfly::function("work", work), mayfly::function("relay", relay));
 }

@@ -10,6 +10,13 @@ exports.page = (request, response) => {
   });
 };
 
+exports.echo = async (event) => {
+  const {nonce, ms} = JSON.parse(event.toString());
+  await new Promise((done) => setTimeout(done, ms));
+  console.log('echo', nonce);
+  return JSON.stringify({nonce});
+};
+
 exports.nap = async (event) => {
   const began = process.hrtime.bigint() / 1000n;
   await new Promise((done) => setTimeout(done, JSON.parse(event.toString()).ms));

@@ -13,6 +13,13 @@ def page(environ, start_response):
     return [body]
 
 
+def echo(event, context):
+    wish = json.loads(event)
+    time.sleep(wish["ms"] / 1000)
+    print("echo", wish["nonce"])
+    return json.dumps({"nonce": wish["nonce"]})
+
+
 def nap(event, context):
     began = time.monotonic_ns() // 1000
     time.sleep(json.loads(event)["ms"] / 1000)

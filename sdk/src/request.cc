@@ -14,10 +14,27 @@ bool same_name(std::string_view left, std::string_view right) {
 // A message may hold one string or a list of them.
 std::string_view first_of(const Json& values, std::string_view otherwise) { return values.is_array() ? values[0].text(otherwise) : values.text(otherwise); }
 
+int digit(char c) {
+  c = lower(c);
+  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+std::string percent_decoded(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    bool escape = text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0;
+    out += escape ? static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2])) : text[i];
+    if (escape) i += 2;
+  }
+  return out;
+}
+
 }  // namespace
 
 const Json& Request::parsed() const {
-  if (parsed_.is_null()) parsed_ = head_.empty() ? Json::object() : Json::parse(head_);
+  if (!parsed_.is_null()) return parsed_;
+  parsed_ = head_.empty() ? Json::object() : Json::parse(head_);
+  if (std::string_view path = parsed_["path"].text(); path.find('%') != path.npos) parsed_["path"] = percent_decoded(path);
   return parsed_;
 }
 

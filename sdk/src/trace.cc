@@ -160,10 +160,10 @@ bool is_outside(std::string_view function) {
 }
 
 // How a handler is called, which says nothing of the function itself.
-bool is_plumbing(const std::string& function) {
-  for (std::string_view part : {"std::_Function_handler<", "std::__invoke", "std::invoke", "mayfly::detail::answer<", "std::function<"})
-    if (function.find(part) < function.find('(')) return true;
-  return false;
+bool is_plumbing(std::string_view function) {
+  for (std::string_view part : {"std::_Function_handler<", "std::__invoke", "mayfly::detail::answer<"})
+    if (function.find(part) != function.npos) return true;
+  return function.starts_with("mayfly::function<") || function.starts_with("mayfly::http<") || function.starts_with("std::function<");
 }
 
 }  // namespace

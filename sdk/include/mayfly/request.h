@@ -20,7 +20,7 @@ class Request {
 
   bool is_http() const { return !head_.empty(); }  // false: called with an event
   std::string_view method() const { return parsed()["method"].text("POST"); }
-  std::string_view path() const { return parsed()["path"].text("/"); }       // below the trigger's own address
+  std::string_view path() const { return parsed()["path"].text("/"); }       // below the trigger's own address, decoded
   std::string_view uri() const { return parsed()["requestURI"].text("/"); }  // as the client sent it, with the query
   std::string_view host() const { return parsed()["host"].text(); }
   std::string_view client_ip() const { return parsed()["clientIP"].text(); }
