@@ -160,6 +160,9 @@ void print_description(const json::value& about) {
   const json::value* instances = find(about, "instances");
   fmt::print("  instances    {} ({} idle, {} starting), {} calls waiting\n", instances != nullptr && instances->is_array() ? instances->get_array().size() : 0,
              int_or(about, "idle"), int_or(about, "starting"), int_or(about, "queued"));
+  if (const json::value* scaling = find(about, "scaling"); scaling != nullptr && (int_or(*scaling, "minimum") > 0 || int_or(*scaling, "reservedMb") > 0))
+    fmt::print("  scaling      {} ready before calls, at most {}, {} MB reserved (`mayfly scale` changes it)\n", int_or(*scaling, "minimum"),
+               int_or(*scaling, "maximum"), int_or(*scaling, "reservedMb"));
   if (std::string error = string_or(about, "last_error"); !error.empty())
     fmt::print("  last error   {} {}\n", string_or(about, "last_error_time"), error);
   if (const json::value* recent = find(about, "recent"); recent != nullptr && recent->is_array() && !recent->get_array().empty()) {

@@ -1,7 +1,7 @@
 #pragma once
 // For tests: instances that are a script. What a function does is its payload: "echo" answers, "sleep N" answers after N ms, "raise"
 // is a handled error, "die" ends the process, "hang" never answers by itself, "count" answers how many calls this instance had,
-// "print X" prints a line first. How a start goes is set on the factory.
+// "print X" prints a line first, "revision" answers the function's timeout. How a start goes is set on the factory.
 
 #include <memory>
 #include <optional>
@@ -17,6 +17,7 @@ namespace mayfly::dispatch {
 struct FakeWorld {
   int64_t start_us = 50'000;  // how long a start takes
   std::optional<Failure<runtime::StartError>> start_failure;
+  size_t never_taken = 0;  // so many calls find that their instance ended before it took them
   size_t starts = 0, running = 0, peak = 0, stops = 0, forgotten = 0;
   std::vector<std::string> order;  // payloads in the order their calls began
   auth::Credentials last_credentials;
@@ -36,11 +37,17 @@ class FakeInstance final : public runtime::Instance {
   void die() { ended_.set(); }
 
   io::Task<runtime::Reply> call(runtime::Call call) override {
+    if (world_.never_taken > 0) {
+      --world_.never_taken;
+      ended_.set();
+      co_return runtime::Reply{.kind = runtime::Reply::Kind::not_started};
+    }
     world_.order.push_back(call.payload);
     world_.last_credentials = call.credentials;
     ++calls_;
     using Kind = runtime::Reply::Kind;
     if (call.payload.starts_with("print ")) context_.printed(id_, call.request_id, call.payload.substr(6) + "\n");
+    if (call.payload == "revision") co_return runtime::Reply{.body = std::to_string(context_.runnable->function.timeout_s)};
     if (call.payload == "count") co_return runtime::Reply{.body = std::to_string(calls_)};
     if (call.payload == "raise") co_return runtime::Reply{.kind = Kind::handled_error, .body = R"({"errorMessage":"no"})"};
     if (call.payload == "die") {
@@ -48,11 +55,12 @@ class FakeInstance final : public runtime::Instance {
       co_return runtime::Reply{.kind = Kind::died, .run_us = 12'000};
     }
     int64_t wait_us = call.payload.starts_with("sleep ") ? std::stoll(call.payload.substr(6)) * 1'000 : call.payload == "hang" ? INT64_MAX / 2 : 1;
-    io::Deadline done{loop_.now_us() + wait_us};
+    int64_t began_us = loop_.now_us();
+    io::Deadline done{began_us + wait_us};
     if (co_await ended_.wait(done.sooner(call.deadline)) == io::Wait::done) co_return runtime::Reply{.kind = Kind::died};
     if (call.deadline.at_us <= done.at_us) {
       ended_.set();
-      co_return runtime::Reply{.kind = Kind::timed_out};
+      co_return runtime::Reply{.kind = Kind::timed_out, .run_us = loop_.now_us() - began_us};
     }
     co_return runtime::Reply{.body = call.payload, .run_us = wait_us, .memory_bytes = 10 << 20};
   }

@@ -26,6 +26,7 @@ int64_t Habits::lower_edge_us(int bin) {
 
 void Habits::idled(int64_t us) {
   int bin = bin_of(us);
+  if (bin == 0) return;
   ++(bin < kBins ? counts_[static_cast<size_t>(bin)] : beyond_);
   planned_for_us_ = -1;
   if (++total_ < kMostSamples) return;

@@ -28,8 +28,9 @@ class Habits {
     bool learnt = false;
   };
 
-  void idled(int64_t us);  // a call came after so long without one
-  // As long as nothing was recorded since, the same answer; cheap enough to be asked at each end of a call.
+  // A call came after so long without one. Below a second it says nothing: that long an instance is kept in any case.
+  void idled(int64_t us);
+  // As long as nothing was recorded since, the same answer; so cheap enough to be asked at each end of a call.
   const Plan& plan(int64_t fixed_us);
 
   static int64_t lower_edge_us(int bin);

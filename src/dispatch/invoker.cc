@@ -20,6 +20,7 @@ DispatchOptions with_defaults(DispatchOptions options) {
     int64_t machine_mb = static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE) / (1 << 20);
     options.memory_budget_mb = machine_mb * 3 / 4;
   }
+  if (options.max_waiting_bytes == 0) options.max_waiting_bytes = static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE) / 16;
   return options;
 }
 
@@ -27,19 +28,28 @@ class NodeDispatcher final : public Dispatcher {
  public:
   NodeDispatcher(std::vector<ShardContext> shards, functions::Catalogue& catalogue, const auth::Keyring& keyring, InvocationObserver& observer, Rng& rng,
                  DispatchOptions options)
-      : options_(with_defaults(std::move(options))), budget_(options_.memory_budget_mb) {
+      : options_(with_defaults(std::move(options))), budget_(options_.memory_budget_mb), waiting_bytes_(options_.max_waiting_bytes) {
     MAYFLY_CHECK(!shards.empty());
     for (ShardContext shard : shards) {
       size_t index = shards_.size();
       ShardHooks hooks{.memory_freed = [this] { post_all([](ShardDispatcher& each) { each.consider(); }); },
-                       .memory_needed = [this, index] { ask_others(index); }};
-      shards_.push_back(std::make_unique<ShardDispatcher>(shard, catalogue, keyring, observer, budget_, rng, std::move(hooks), options_));
+                       .memory_needed = [this, index] { ask_others(index); },
+                       .is_home = [this, index](const std::string& service, const std::string& function) { return home_index(service, function) == index; }};
+      NodeParts parts{catalogue, keyring, observer, budget_, waiting_bytes_, crowd_, rng};
+      shards_.push_back(std::make_unique<ShardDispatcher>(shard, parts, std::move(hooks), options_));
     }
-    // The catalogue cannot forget a listener; the token tells it when this dispatcher is gone.
+    // Catalogue and settings cannot forget a listener; the token tells them when this dispatcher is gone.
     catalogue.on_change([this, alive = std::weak_ptr<int>(alive_)] {
       if (alive.lock()) post_all([](ShardDispatcher& each) { each.refresh(); });
     });
+    if (options_.settings)
+      options_.settings->on_change([this, alive = std::weak_ptr<int>(alive_)] {
+        if (alive.lock()) open();
+      });
   }
+
+  void open() override { post_all([](ShardDispatcher& each) { each.settings_changed(); }); }
+  std::optional<Failure<InvokeError>> crowded(const Target& target) const override { return crowd_.refusal(target); }
 
   io::Task<Expected<Outcome, InvokeError>> invoke(io::Loop& loop, Invocation invocation, io::Deadline deadline) override {
     ShardDispatcher& home = home_of(invocation.target.service, invocation.target.function);
@@ -61,12 +71,14 @@ class NodeDispatcher final : public Dispatcher {
       sum.instances += one.instances;
       sum.idle += one.idle;
       sum.starting += one.starting;
+      sum.suspended += one.suspended;
       sum.queued += one.queued;
       sum.invocations += one.invocations;
       sum.errors += one.errors;
       sum.cold_starts += one.cold_starts;
       sum.throttled += one.throttled;
     }
+    sum.throttled += crowd_.refused();
     sum.memory_reserved_mb = budget_.used();
     sum.memory_budget_mb = budget_.limit();
     co_return sum;
@@ -77,9 +89,8 @@ class NodeDispatcher final : public Dispatcher {
   }
 
  private:
-  ShardDispatcher& home_of(const std::string& service, const std::string& function) {
-    return *shards_[std::hash<std::string>()(service + "/" + function) % shards_.size()];
-  }
+  size_t home_index(const std::string& service, const std::string& function) const { return std::hash<std::string>()(service + "/" + function) % shards_.size(); }
+  ShardDispatcher& home_of(const std::string& service, const std::string& function) { return *shards_[home_index(service, function)]; }
   void post_all(void (*what)(ShardDispatcher&)) {
     for (const auto& shard : shards_) shard->loop().post([&each = *shard, what] { what(each); });
   }
@@ -89,21 +100,13 @@ class NodeDispatcher final : public Dispatcher {
   }
 
   const DispatchOptions options_;
-  Budget budget_;
+  Budget budget_, waiting_bytes_;
+  Crowd crowd_;
   std::vector<std::unique_ptr<ShardDispatcher>> shards_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // see the constructor
 };
 
 }  // namespace
-
-std::string on_demand_name(const std::string& service, const std::string& qualifier, const std::string& function) {
-  return fmt::format("services/{}.{}/functions/{}", service, qualifier.empty() ? functions::kLatest : std::string_view(qualifier), function);
-}
-
-size_t on_demand_limit(const functions::Settings& settings, const functions::Runnable& runnable) {
-  auto document = settings.get(kOnDemandConfig, on_demand_name(runnable.service.name, runnable.qualifier, runnable.function.name));
-  return document ? static_cast<size_t>(std::max<int64_t>(0, int_or(document->body, "maximumInstanceCount"))) : 0;
-}
 
 std::unique_ptr<Dispatcher> make_invoker(std::vector<ShardContext> shards, functions::Catalogue& catalogue, const auth::Keyring& keyring,
                                          InvocationObserver& observer, Rng& rng, DispatchOptions options) {

@@ -16,6 +16,29 @@ struct Streams;  // instance.h
 
 namespace mayfly::dispatch {
 
+enum class InvokeError {
+  not_found, throttled, exhausted, unavailable, invalid,
+  stopping,  // the server is ending, perhaps in the middle of the run: says nothing about the function; who keeps the call durably leaves it for the next start
+  cancelled,  // the caller's own CallWatch ended it, perhaps in the middle of the run
+};
+
+}  // namespace mayfly::dispatch
+
+namespace mayfly {
+
+// Why a call was not run, and when it may be tried again.
+template <>
+struct Failure<dispatch::InvokeError> {
+  dispatch::InvokeError code;
+  std::string message;
+  std::string hint;
+  int64_t retry_after_s = 0;  // for throttled, exhausted and unavailable; 0: nothing is known
+};
+
+}  // namespace mayfly
+
+namespace mayfly::dispatch {
+
 class CallWatch;  // call_watch.h
 
 struct Target {
@@ -70,12 +93,6 @@ struct Outcome {
   std::string instance_id;
   std::string version;       // the version that ran, empty for LATEST
   std::string code_checksum;
-};
-
-enum class InvokeError {
-  not_found, throttled, exhausted, unavailable, invalid,
-  stopping,  // the server is ending, perhaps in the middle of the run: says nothing about the function; who keeps the call durably leaves it for the next start
-  cancelled,  // the caller's own CallWatch ended it, perhaps in the middle of the run
 };
 
 class Invoker {

@@ -147,6 +147,10 @@ int64_t Kpa::gate(int64_t want, size_t ready, int64_t now_us) {
   return settings_.burst == -1 || now_us - since_us >= settings_.grace_us ? 0 : 1;
 }
 
+int64_t Kpa::activators(size_t ready) const {
+  return std::max<int64_t>(2, up((static_cast<double>(ready) * settings_.total + settings_.burst) / settings_.activator_capacity));
+}
+
 Kpa::Decision Kpa::decide(size_t ready, int64_t now_us) {
   advance(now_us);
   reporting_ = ready > 0 || in_flight_ > 0;
@@ -165,6 +169,7 @@ Kpa::Decision Kpa::decide(size_t ready, int64_t now_us) {
   bool going = life_ == Life::inactive;
   next.want = static_cast<size_t>(want);
   next.mode = want > 0 && !going && next.excess_burst >= 0 ? Mode::serve : Mode::proxy;
+  if (want == 0) reporting_ = false;  // nobody is there to report: a silence, not seconds without load
   if (next.mode == Mode::proxy && last_.mode == Mode::serve) proxy_since_us_ = now_us;
   last_ = next;
   return next;

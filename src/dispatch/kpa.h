@@ -64,6 +64,8 @@ class Kpa {
   const Decision& last() const { return last_; }
   bool in_panic() const { return step_.in_panic(); }
   const KpaSettings& settings() const { return settings_; }
+  // How many activators the reference would put before so many ready instances (S4.36): reported, there is one here.
+  int64_t activators(size_t ready) const;
 
  private:
   enum class Life { activating, active, inactive };

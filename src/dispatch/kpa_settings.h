@@ -30,6 +30,8 @@ struct KpaSettings {
   int64_t grace_us = 30 * kMicrosPerSecond, retention_us = 0;
   int64_t progress_us = 600 * kMicrosPerSecond;  // a start that takes longer has failed
   double activator_capacity = 100;
+
+  bool operator==(const KpaSettings&) const = default;
 };
 
 constexpr double kLeastTarget = 0.01;  // S4.23

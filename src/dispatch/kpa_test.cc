@@ -291,6 +291,18 @@ TEST(Kpa, InitialScaleHoldsUntilItIsAttained) {
   EXPECT_EQ(kpa.decide(3, s(2)).want, 1u);
 }
 
+TEST(Kpa, SaysItsModeAndHowManyActivatorsTheReferenceWouldHave) {
+  Kpa kpa({}, 0, s(0));
+  kpa.in_flight_is(1, s(0));
+  EXPECT_EQ(kpa.decide(1, s(0)).mode, Kpa::Mode::proxy) << "100 - 211 - 1 < 0";
+  EXPECT_EQ(kpa.decide(3, s(1)).mode, Kpa::Mode::serve) << "300 - 211 - 1 >= 0";
+  EXPECT_EQ(kpa.activators(1), 4);
+  EXPECT_EQ(kpa.activators(0), 3);
+  KpaSettings small;
+  small.burst = 0;
+  EXPECT_EQ(Kpa(small, 0, s(0)).activators(1), 2);
+}
+
 TEST(Kpa, RequestsPerSecondAreCountedInTheirSeconds) {
   auto settings = kpa_settings({{"metric", "rps"}, {"target", 10}, {"target-utilization-percentage", 100}}, 0);
   Kpa kpa(*settings, 0, s(0));

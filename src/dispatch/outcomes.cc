@@ -2,11 +2,16 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
+
+#include "dispatch/pool.h"
+
 namespace mayfly::dispatch {
 namespace {
 
 constexpr int64_t kBytesPerMb = 1 << 20;
 constexpr int64_t kDefaultTimeoutS = 3;  // functions/model.h
+constexpr size_t kShownLogBytes = 300;   // of what a crashed instance printed last, in the reason of a suspension
 
 std::string error_body(std::string message, std::string_view type) {
   return to_text(json::object{{"errorMessage", message}, {"errorType", type}});
@@ -23,11 +28,38 @@ std::string how_it_ended(int status) {
   return {};
 }
 
+// " (the interpreter was not ready in time)": what the runtime says besides that it took too long.
+std::string detail_of(const std::string& message) {
+  return message.empty() || message.starts_with("Function initialization timed out") ? std::string() : fmt::format(" ({})", message);
+}
+
 }  // namespace
 
-Outcome finished_call(runtime::Reply reply, const functions::Function& function) {
+void keep_tail(std::string& tail, std::string_view text) {
+  tail.append(text);
+  if (tail.size() > kLogTailBytes) tail.erase(0, tail.size() - kLogTailBytes);
+}
+
+std::string time_spent(const Phases& phases) {
+  return fmt::format("queued {} ms, starting {} ms, run {} ms", phases.queued_us / kMicrosPerMilli, phases.start_us() / kMicrosPerMilli,
+                     (phases.run_us + phases.reply_us) / kMicrosPerMilli);
+}
+
+std::string crash_reason(std::string_view message, std::string_view printed) {
+  std::string reason(message);
+  if (auto parsed = parse_json(message)) reason = string_or(*parsed, "errorMessage", message);
+  while (printed.ends_with('\n')) printed.remove_suffix(1);
+  if (printed.empty()) return reason;
+  if (printed.size() > kShownLogBytes) {
+    printed.remove_prefix(printed.size() - kShownLogBytes);
+    printed.remove_prefix(std::min(printed.size(), printed.find('\n') + 1));  // no half line, unless it is all there is
+  }
+  return fmt::format("{}; it last printed: {}", reason, printed);
+}
+
+Outcome finished_call(runtime::Reply reply, Phases phases, const functions::Function& function) {
   using Kind = runtime::Reply::Kind;
-  Outcome outcome{.body = {}, .http = std::move(reply.http), .memory_bytes = reply.memory_bytes};
+  Outcome outcome{.body = {}, .http = std::move(reply.http), .phases = phases, .memory_bytes = reply.memory_bytes};
   outcome.phases.run_us = reply.run_us;
   switch (reply.kind) {
     case Kind::ok:
@@ -46,8 +78,8 @@ Outcome finished_call(runtime::Reply reply, const functions::Function& function)
       break;
     case Kind::timed_out:
       outcome.kind = Outcome::Kind::timed_out;
-      outcome.body = error_body(fmt::format("Function timed out after {} seconds{}", function.timeout_s,
-                                            function.timeout_s == kDefaultTimeoutS ? ", which is the default: raise the function's timeout if it needs longer" : ""),
+      outcome.body = error_body(fmt::format("Function timed out after {} seconds ({}){}", function.timeout_s, time_spent(outcome.phases),
+                                            function.timeout_s == kDefaultTimeoutS ? "; that is the default: raise the function's timeout if it needs longer" : ""),
                                 "FunctionTimedOut");
       break;
     case Kind::out_of_memory:
@@ -65,8 +97,8 @@ Outcome failed_start(const Failure<runtime::StartError>& failure, const function
   switch (failure.code) {
     case runtime::StartError::timed_out:
       outcome.kind = Outcome::Kind::timed_out;
-      outcome.body = error_body(fmt::format("Function initialization timed out after {} seconds: raise initializationTimeout if importing and initializing need longer",
-                                            function.initialization_timeout_s),
+      outcome.body = error_body(fmt::format("Function initialization timed out after {} seconds{}: raise initializationTimeout if importing and initializing need longer",
+                                            function.initialization_timeout_s, detail_of(failure.message)),
                                 "FunctionTimedOut");
       break;
     case runtime::StartError::out_of_memory:

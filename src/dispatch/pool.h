@@ -1,15 +1,18 @@
 #pragma once
 // Pool: the instances of one revision of one function (one qualifier, one version) and the calls that wait for them, on one shard.
 //
-// A call takes an idle instance, the one used last, so that the others can grow old and end. If nobody is idle it queues and, below the
-// limits, an instance is started for it; a freed instance goes to the first in the queue. A start that fails while nothing runs fails
-// everybody who waits, with its reason; while others run, they simply serve on and no start is tried for kRestartPauseUs.
-// An instance that died, timed out or ran out of memory is ended and never called again.
+// A call takes an idle instance, the one used last, so that the others can grow old and end. If nobody is idle it waits in line and, below
+// the limits, an instance is started for it; a freed instance goes to the first in line. How many there should be:
+//   by default     as many as calls wait for, never fewer than the provisioned minimum; idle ones end after a while (habits.h), and one is
+//                  started ahead of a call that is expected;
+//   with a scaler  what Knative's autoscaler says (kpa.h).
+// A call whose instance ended before it took the call goes back to its place in line. A start that fails while nothing runs fails everybody
+// who waits, with its reason; failures in a row suspend the pool (crash_guard.h). An instance that died, timed out or ran out of memory is
+// ended and never called again.
 //
 // States: serving -> draining (revision replaced, or shutdown: idle instances end, waiting calls are sent back, running ones finish)
-// -> empty (nothing refers to it; the dispatcher drops it).
+// -> empty (nothing refers to it; the dispatcher drops it). Calls are pool.cc, instances pool_instances.cc.
 
-#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -17,115 +20,165 @@
 
 #include "dispatch/budget.h"
 #include "dispatch/call_watch.h"
+#include "dispatch/crash_guard.h"
 #include "dispatch/credentials.h"
+#include "dispatch/crowd.h"
 #include "dispatch/dispatcher.h"
+#include "dispatch/habits.h"
+#include "dispatch/kpa.h"
+#include "dispatch/limits.h"
+#include "dispatch/slot.h"
+#include "dispatch/waiting_line.h"
 #include "io/group.h"
-#include "io/sync.h"
 
 namespace mayfly::dispatch {
 
 constexpr int64_t kRestartPauseUs = 1 * kMicrosPerSecond;  // between failed starts while other instances serve
 constexpr size_t kLogTailBytes = 4'096;                    // aliyun-fc.md section 5.8
+constexpr size_t kActivatorDepth = 10'000;                 // calls waiting for a scaled-to-zero function, knative-serving.md S4.39
+constexpr size_t kBreakerDepth = 10;                       // calls waiting per call that may run, S4.18
 
 // What the pools of a shard share; outlives them.
 struct PoolContext {
   io::Loop& loop;
   runtime::InstanceFactory& factory;
-  Budget& budget;
+  Budget& budget;         // of instances' memory
+  Budget& waiting_bytes;  // of waiting calls
+  Crowd& crowd;
   CredentialCache& credentials;
   InvocationObserver& observer;
+  Rng& rng;
   io::TaskGroup& tasks;  // starts and stops of instances
   std::function<void()> memory_freed;   // somebody may have waited for it
   std::function<void()> memory_needed;  // asks for an idle instance of another function to be ended
+  std::function<void()> settled;        // a pool's provisioned instances are there, or cannot be had
   std::string account;
   DispatchOptions options;  // with the zeros filled in
 };
 
-// Counts of one function, kept across its revisions.
+// Counts of one function.
 struct Counters {
   uint64_t invocations = 0, errors = 0, cold_starts = 0, throttled = 0;
   std::string last_error;
 };
 
+// What stays of one function across its revisions.
+struct FunctionState {
+  explicit FunctionState(Budget& budget) : share(budget) {}
+  Counters counters;
+  Share share;
+  std::map<std::string, Habits> habits;  // by qualifier
+};
+
 class Pool {
  public:
-  // An instance and what the dispatcher knows of it.
-  struct Slot {
-    std::shared_ptr<runtime::Instance> instance;  // shared with kill(), which may outlive the slot
-    size_t busy = 0;
-    uint64_t calls = 0;
-    int64_t memory_bytes = 0;
-    int64_t started_wall_us = 0;
-    bool fresh = true;     // nobody was served yet: the next call pays for the start
-    bool retired = false;  // ends as soon as nobody is on it
-    bool killed = false;   // kill() ends it
-    bool cancelled = false;  // and one of its own calls asked for that (call_watch.h), not the shutdown
-    std::shared_ptr<std::string> start_log;  // what it printed before its first call
-    io::Loop::TimerId idle_timer = 0;
-  };
-
-  struct Grant {
-    enum class Kind { slot, moved, outcome, refused };
-    Kind kind = Kind::refused;
-    Slot* slot = nullptr;
-    Outcome outcome{};                // Kind::outcome: the start failed in the function's own code
-    Failure<InvokeError> failure{};   // Kind::refused
-  };
-
-  Pool(PoolContext& context, Counters& counters, std::shared_ptr<const functions::Runnable> runnable);
+  Pool(PoolContext& context, FunctionState& state, std::shared_ptr<const functions::Runnable> runnable, Limits limits);
   ~Pool();
 
   const functions::Runnable& runnable() const { return *runnable_; }
 
-  // The whole call: wait, run, answer; nullopt if the pool was replaced meanwhile and the call must be sent to its successor.
-  io::Task<std::optional<Expected<Outcome, InvokeError>>> run(Invocation invocation, io::Deadline deadline);
+  // The whole call: wait, run, answer; nullopt if the pool was replaced meanwhile and the call must be sent to its successor. The errand
+  // is the caller's and outlives the task.
+  io::Task<std::optional<Expected<Outcome, InvokeError>>> run(Errand& errand);
 
+  void adopt(std::shared_ptr<const functions::Runnable> same) { runnable_ = std::move(same); }  // of the same revision
+  void set_limits(Limits limits);
+  void follow(const Pool& older);  // takes over what an older revision's scaler knows
+  bool keeps_instances() const { return minimum_ > 0 || (scaler_rules() && scaler_->settings().min_scale > 0); }
+  // The instances that are to be there without calls are ready, or cannot be started.
+  bool settled() const { return failed_to_start_ || ready() >= std::min(minimum_, instance_limit()); }
+
+  void close() { closing_ = true; }  // shutdown: nothing is started any more
   void drain();     // see above; idempotent
   void refuse_waiting(const Failure<InvokeError>& failure);
-  void consider();  // start what is needed: after memory was freed
+  void consider();  // starts what is needed: after memory was freed, or limits changed
+  void tend();      // instances that died while idle are removed and, where a minimum is set, replaced
   // Ends the idle instance unused for longest to make room for another function; false if there is none.
   bool evict_one();
   void kill_busy();  // at the end of shutdown's patience: their calls end as `stopping`
 
   bool draining() const { return draining_; }
   bool empty() const { return users_ == 0 && slots_.empty(); }
-  bool waiting() const { return !waiting_.empty(); }
+  bool waiting() const { return !line_.empty(); }
+  bool expects_calls() const { return prewarm_timer_ != 0; }
   int64_t last_used_us() const { return last_used_us_; }
   void add_to(FunctionStatus& status) const;
 
  private:
-  struct Waiter;
+  class Visit;
+  struct Served {
+    Outcome outcome{};
+    bool taken = true;  // false: nothing of the call has run
+    std::optional<Failure<InvokeError>> cut_short{};  // the platform ended the instance before it answered
+  };
 
-  io::Task<Grant> acquire(io::Deadline deadline, std::shared_ptr<CallWatch> watch);
+  // pool.cc
+  io::Task<Grant> acquire(Errand& errand);
+  io::Task<Served> serve(Grant grant, const Errand& errand);
+  void account_for(Slot* slot, runtime::Reply::Kind kind, int64_t began_us, const Served& served);
+  Expected<Outcome, InvokeError> finish(const Errand& errand, Served served);
+  Grant refusal(InvokeError code, std::string message, std::string hint);
+  Grant overflow();
+  std::optional<Grant> suspended() const;
+  void refuse_if_suspended();
+  void arrived();
+  void departed();
+  void line_moved();
+  void printed(const std::string& instance, const std::string& request_id, std::string text);
+  std::string name() const { return runnable_->service.name + "/" + runnable_->function.name; }
+
+  // pool_instances.cc
+  size_t missing() const;
+  void apply_limits();
+  size_t instance_limit() const;
+  size_t ready() const;
+  bool scaler_rules() const { return limits_.kpa.has_value(); }
+  void scale();
+  void end_surplus();
+  void arm(io::Loop::TimerId& timer, int64_t at_us, void (Pool::*then)());
+  void disarm(io::Loop::TimerId& timer);
+  void tick();
+  void prewarm();
+  void went_idle();
+  void let_idle_ones_go();
   io::Task<void> start_one();
+  void start_failed(int64_t began_us, const Failure<runtime::StartError>& failure, const std::string& log);
+  Grant start_failure(const Failure<runtime::StartError>& failure, const std::string& log) const;
   io::Task<void> stop_instance(std::shared_ptr<runtime::Instance> instance);
   io::Task<void> kill(std::shared_ptr<runtime::Instance> instance);
   void kill_slot(Slot* slot);  // its calls end soon; once
-  io::Task<Outcome> serve(Slot* slot, const Invocation& invocation, int64_t waited_us, std::optional<Failure<InvokeError>>& cut_short);
-  Grant start_failure(const Failure<runtime::StartError>& failure, const std::string& log) const;
   Slot* find_free();
-  size_t instance_limit() const;
   void hand_over(Slot* slot);
-  void release(Slot* slot);
-  void become_idle(Slot* slot);
+  void release(Slot* slot, bool fresh = false);
+  void become_idle(Slot* slot, int64_t keep_us);
+  void expire(Slot* slot);
   void remove(Slot* slot);
-  bool grant_front(Grant grant);
-  void printed(const std::string& instance, const std::string& request_id, std::string text);
-  Target target() const { return {runnable_->service.name, runnable_->function.name, runnable_->qualifier}; }
-  std::string name() const { return runnable_->service.name + "/" + runnable_->function.name; }
+  void give_back_memory();
 
   PoolContext& context_;
+  FunctionState& state_;
   Counters& counters_;
+  Habits& habits_;
   std::shared_ptr<const functions::Runnable> runnable_;
-  size_t concurrency_;  // calls on one instance at once
+  const size_t concurrency_;  // calls on one instance at once
+  Limits limits_;
+  size_t minimum_ = 0;  // what limits_ and their tracking ask for now
+  std::unique_ptr<Kpa> scaler_;  // rules the number, or the minimum
   std::list<std::unique_ptr<Slot>> slots_;  // most recently used first
-  std::deque<Waiter*> waiting_;
+  WaitingLine line_;
+  CrashGuard guard_;
   std::map<std::string, std::string> tails_;  // request id -> the last it printed
-  size_t starting_ = 0;
-  size_t users_ = 0;  // coroutines that hold this pool
+  size_t starting_ = 0, prewarming_ = 0;
+  size_t in_flight_ = 0;  // calls here, waiting or running
+  size_t users_ = 0;      // coroutines that hold this pool
   int64_t no_start_before_us_ = 0;
   int64_t last_used_us_ = 0;
-  bool draining_ = false;
+  int64_t idle_since_us_ = -1;  // -1: nobody has called yet
+  io::Loop::TimerId retry_timer_ = 0, tick_timer_ = 0, prewarm_timer_ = 0;
+  bool draining_ = false, closing_ = false;
+  bool crowded_ = false;  // the Crowd was told
+  bool failed_to_start_ = false;
+  bool unsupported_ = false;  // the last start failed because this machine lacks the runtime
 };
 
 }  // namespace mayfly::dispatch

@@ -3,6 +3,7 @@
 #include "auth/sign_fc.h"
 #include "base/encoding.h"
 #include "server/native_reply.h"
+#include "server/scaling_api.h"
 
 namespace mayfly::server {
 namespace {
@@ -40,7 +41,8 @@ io::Task<http::Response> NativeApi::handle(io::Loop& loop, http::Request request
   std::string_view path = request.raw_path;
   path.remove_prefix(kPrefix.size());
   bool ends_letter = path.starts_with("dead-letters/"), ends_call = path.starts_with("async/");
-  if (request.method != "GET" && !ends_letter && !ends_call) co_return error(405, "MethodNotAllowed", fmt::format("{} only answers GET", request.raw_path));
+  bool scales = path.starts_with("functions/") && path.ends_with("/scaling");
+  if (request.method != "GET" && !ends_letter && !ends_call && !scales) co_return error(405, "MethodNotAllowed", fmt::format("{} only answers GET", request.raw_path));
   if (path == "health") co_return reply(200, json::object{{"status", "ok"}});
   bool open = path == "metrics" && from_loopback(request);
   if (!open) {
@@ -64,6 +66,11 @@ io::Task<http::Response> NativeApi::handle(io::Loop& loop, http::Request request
   if (path.starts_with("functions/")) {
     std::string_view rest = path.substr(std::string_view("functions/").size());
     size_t slash = rest.find('/');
+    if (slash != rest.npos && scales) {
+      std::string_view function = rest.substr(slash + 1, rest.rfind('/') - slash - 1);
+      ScalingApi scaling(context_.catalogue, context_.settings, context_.dispatcher);
+      co_return co_await scaling.handle(loop, request.method, percent_decode(rest.substr(0, slash)), percent_decode(function), request.query());
+    }
     if (slash != rest.npos) co_return co_await describe(loop, percent_decode(rest.substr(0, slash)), percent_decode(rest.substr(slash + 1)));
   }
   co_return error(404, "PathNotSupported", fmt::format("there is nothing at {}", request.raw_path));
@@ -109,10 +116,15 @@ io::Task<http::Response> NativeApi::describe(io::Loop& loop, std::string service
     for (const functions::Trigger& trigger : page->items) triggers.push_back({{"name", trigger.name}, {"type", trigger.type}, {"config", trigger.config}});
   // A function whose every recent call failed before its handler ran cannot be called now, whatever the catalogue says.
   bool starts = status.last_error.empty() || !status.instances.empty() || totals.invocations > totals.errors;
-  std::string why_not = !runnable ? runnable.error().message : starts ? std::string() : status.last_error;
+  std::string why_not = !runnable ? runnable.error().message : starts ? std::string() : status.last_error, state = why_not.empty() ? "ready" : "failing";
+  for (const dispatch::Suspension& each : status.suspended) {
+    if (each.qualifier != functions::kLatest) continue;
+    state = fmt::format("suspended until {}", iso8601_ms(each.until_wall_us));
+    why_not = fmt::format("{}, because of {} failures in a row: {}", state, each.failures, each.why);
+  }
   co_return reply(200, json::object{{"service", service}, {"function", function}, {"runtime", found->runtime}, {"handler", found->handler},
                                     {"memoryMb", found->memory_mb}, {"timeoutS", found->timeout_s}, {"codeSize", found->code.size_bytes},
-                                    {"can_invoke", why_not.empty()}, {"why_not", why_not}, {"state", why_not.empty() ? "ready" : "failing"},
+                                    {"can_invoke", why_not.empty()}, {"why_not", why_not}, {"state", state}, {"scaling", scaling_json(status)},
                                     {"instances", std::move(instances)}, {"idle", status.idle}, {"starting", status.starting}, {"queued", status.queued},
                                     {"invocations", totals.invocations}, {"errors", totals.errors}, {"timeouts", totals.timeouts}, {"coldStarts", totals.cold_starts},
                                     {"last_error", totals.last_error.empty() ? status.last_error : totals.last_error},

@@ -5,6 +5,7 @@
 //   GET metrics                             Prometheus text
 //   GET status                              version, uptime, sizes
 //   GET functions/<service>/<function>      can I call it now; if not why; instances, last error, recent invocations with phases
+//   GET, PUT functions/<service>/<function>/scaling                 scaling_api.h
 //   GET logs?service=&function=&request_id=&since=&follow=&limit=   {"entries":[...],"next":"<cursor>"}; follow: seconds to wait for more
 //   GET dead-letters?service=&function=&older_than_s=&newer_than_s=&after=&limit=   async invocations that were given up, oldest first
 //   POST dead-letters/<id>/redeliver        run it again as new
@@ -31,6 +32,7 @@ class NativeApi final : public gateway::Dialect {
 
   struct Context {
     const functions::Catalogue& catalogue;
+    functions::Settings& settings;
     dispatch::Dispatcher& dispatcher;
     dispatch::AsyncInvoker& async;
     usage::LogStore& logs;

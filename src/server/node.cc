@@ -25,6 +25,7 @@
 #include "objects/maintenance.h"
 #include "server/doors.h"
 #include "server/native_api.h"
+#include "server/scheduled_warming.h"
 #include "server/package_bucket.h"
 #include "server/scheduled_starts.h"
 #include "store/sqlite_engine.h"
@@ -139,6 +140,7 @@ struct Node::Rooms {
   std::unique_ptr<flows::Engine> flows;
   flows::Schedules schedules;
   std::unique_ptr<ScheduledStarts> starts;
+  ScheduledWarming warming;
   events::Timers timers;
   std::atomic<uint64_t> ticks = 0;  // counted on home, read by metrics on any shard
   io::TaskGroup background;         // on home
@@ -188,6 +190,7 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
       uploads(ground),
       packages({objects, buckets, roles, keyring, clock, rng}),
       schedules(*store, rng, check_cron),
+      warming(home, settings, clock),
       timers(home, *store, clock, [this](store::Batch& batch, const events::TimerSpec& spec, int64_t tick_us) { fire(batch, spec, tick_us); },
              [this] {
                ++ticks;
@@ -216,7 +219,7 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
   dispatcher = dispatch::make_invoker(std::move(contexts), *catalogue, keyring, meter, rng,
                                       {.region = options.region,
                                        .max_instances_per_function = options.max_instances,
-                                       .instance_limit = [this](const functions::Runnable& runnable) { return dispatch::on_demand_limit(settings, runnable); },
+                                       .settings = &settings,
                                        .idle_us = options.keep_alive_s * kMicrosPerSecond});
   async = dispatch::make_async_invoker(loops_of(shards), *store, *dispatcher, *catalogue, settings, rng, {.region = options.region, .account = keyring.account()});
   auto may = [this](const std::string& role_arn, const auth::Access& access) {
@@ -321,6 +324,7 @@ io::Task<std::vector<usage::Meter::Sample>> Node::Rooms::samples(io::Loop& loop)
       gauge("mayfly_instances", "Instances that run now.", totals.instances),
       gauge("mayfly_instances_idle", "Instances that wait for a call.", totals.idle),
       gauge("mayfly_calls_queued", "Calls waiting for an instance.", totals.queued),
+      gauge("mayfly_functions_suspended", "Functions that are not tried for a while because they crash or do not start.", totals.suspended),
       counter("mayfly_calls_throttled_total", "Calls refused because too many waited.", totals.throttled),
       gauge("mayfly_memory_reserved_megabytes", "Memory sizes of all instances added up.", totals.memory_reserved_mb),
       gauge("mayfly_memory_budget_megabytes", "What they may add up to.", totals.memory_budget_mb),
@@ -360,7 +364,7 @@ void Node::Rooms::mount_dialects() {
   rpc->mount(std::string(aliyun::FnfProduct::kVersion), "fnf", *fnf);
   rpc->mount("2015-04-01", "sts", sts);
   rpc->mount("2015-05-01", "ram", ram);
-  native = std::make_unique<NativeApi>(NativeApi::Context{*catalogue, *dispatcher, *async, logs, meter, keyring, clock, [this] { return status(); },
+  native = std::make_unique<NativeApi>(NativeApi::Context{*catalogue, settings, *dispatcher, *async, logs, meter, keyring, clock, [this] { return status(); },
                                                           [this](io::Loop& loop) { return samples(loop); }});
   router.mount([](const http::Request& request) { return request.raw_path.starts_with(NativeApi::kPrefix); }, *native);
   router.mount([this](const http::Request& request) { return fc->claims(request); }, *fc);
@@ -386,9 +390,12 @@ io::Task<void> Node::open(io::Loop& loop) {
   rooms.triggers.reload();
   co_await rooms.reconcile_timers();
   rooms.catalogue->on_change([&rooms] { rooms.changed(); });
+  rooms.dispatcher->open();
   co_await rooms.async->start(loop);
   rooms.flows->start();
   rooms.starts->start();
+  rooms.warming.start();
+  rooms.settings.on_change([&rooms] { rooms.home.post([&rooms] { rooms.warming.changed(); }); });
   rooms.timers.start();
 }
 
@@ -396,6 +403,7 @@ io::Task<void> Node::close(io::Loop& loop, io::Deadline deadline) {
   Rooms& rooms = *rooms_;
   co_await rooms.timers.stop();
   co_await rooms.starts->stop();
+  co_await rooms.warming.stop();
   co_await rooms.background.drain();
   co_await rooms.dispatcher->stop(loop, deadline);
   co_await rooms.async->stop(loop);

@@ -19,6 +19,20 @@ std::string error_of(const dispatch::Outcome& outcome) {
   return body ? string_or(*body, "errorMessage", "function failed") : "function failed";
 }
 
+// Microseconds as milliseconds with two digits; printing a double costs as much as parsing a request.
+void append_ms(std::string& out, std::string_view before, int64_t us) {
+  int64_t hundredths = us / 10;
+  fmt::format_to(std::back_inserter(out), "{}{}.{:02}", before, hundredths / 100, hundredths % 100);
+}
+
+struct Phase {
+  const char* name;
+  int64_t dispatch::Phases::* us;
+};
+constexpr Phase kPhases[] = {{"queued", &dispatch::Phases::queued_us}, {"sandbox", &dispatch::Phases::sandbox_us}, {"runtime", &dispatch::Phases::runtime_us},
+                             {"import", &dispatch::Phases::import_us}, {"init", &dispatch::Phases::init_us},       {"run", &dispatch::Phases::run_us},
+                             {"reply", &dispatch::Phases::reply_us}};
+
 prom::MetricFamily family(std::string name, std::string help, prom::MetricType type) {
   prom::MetricFamily out;
   out.name = std::move(name);
@@ -35,6 +49,24 @@ prom::ClientMetric labelled(const std::pair<std::string, std::string>& function)
 
 }  // namespace
 
+std::string report_line(const std::string& request_id, const dispatch::Outcome& outcome) {
+  constexpr int64_t kBytesPerMb = 1 << 20;
+  const dispatch::Phases& phases = outcome.phases;
+  std::string line = "REPORT RequestId: " + request_id;
+  append_ms(line, ", Duration: ", phases.run_us + phases.reply_us);
+  append_ms(line, " ms, Queued: ", phases.queued_us);
+  fmt::format_to(std::back_inserter(line), " ms, Max Memory Used: {} MB", (outcome.memory_bytes + kBytesPerMb - 1) / kBytesPerMb);
+  if (phases.reply_us > 0) append_ms(line, ", Streaming: ", phases.reply_us), line += " ms";
+  if (!outcome.cold) return line;
+  append_ms(line, ", Cold Start: ", phases.start_us());
+  append_ms(line, " ms (sandbox ", phases.sandbox_us);
+  append_ms(line, ", runtime ", phases.runtime_us);
+  append_ms(line, ", import ", phases.import_us);
+  append_ms(line, ", init ", phases.init_us);
+  line += ')';
+  return line;
+}
+
 void Meter::started(const dispatch::Invocation& invocation, const std::string& instance_id) {
   logs_.append(invocation.target.service, invocation.target.function, invocation.request_id, instance_id, "FC Invoke Start RequestId: " + invocation.request_id);
 }
@@ -44,6 +76,8 @@ void Meter::finished(const dispatch::Invocation& invocation, const dispatch::Out
   const dispatch::Target& target = invocation.target;
   std::string end = "FC Invoke End RequestId: " + invocation.request_id;
   if (!error.empty()) end += ", Error: " + error;
+  end += '\n';
+  end += report_line(invocation.request_id, outcome);
   logs_.append(target.service, target.function, invocation.request_id, outcome.instance_id, end);
 
   const dispatch::Phases& phases = outcome.phases;
@@ -60,6 +94,7 @@ void Meter::finished(const dispatch::Invocation& invocation, const dispatch::Out
   totals.timeouts += outcome.kind == Kind::timed_out;
   totals.cold_starts += outcome.cold;
   totals.seconds += seconds;
+  for (const Phase& phase : kPhases) totals.spent.*phase.us += phases.*phase.us;
   ++totals.buckets[bucket];
   totals.last_us = clock_.wall_us();
   if (!error.empty()) {
@@ -92,6 +127,7 @@ std::string Meter::prometheus_text(const std::vector<Sample>& others) const {
   auto calls = family("mayfly_invocations_total", "Finished invocations.", prom::MetricType::Counter);
   auto errors = family("mayfly_invocation_errors_total", "Invocations that did not end well, timeouts included.", prom::MetricType::Counter);
   auto cold = family("mayfly_cold_starts_total", "Invocations that had to wait for a new instance.", prom::MetricType::Counter);
+  auto spent = family("mayfly_phase_seconds_total", "Where the time of invocations went; sandbox, runtime, import and init are cold starts.", prom::MetricType::Counter);
   auto seconds = family("mayfly_invocation_seconds", "Time of an invocation from arrival to reply.", prom::MetricType::Histogram);
   {
     std::lock_guard lock(mutex_);
@@ -103,6 +139,12 @@ std::string Meter::prometheus_text(const std::vector<Sample>& others) const {
       count(calls, totals.invocations);
       count(errors, totals.errors);
       count(cold, totals.cold_starts);
+      for (const Phase& phase : kPhases) {
+        if (totals.spent.*phase.us == 0) continue;
+        spent.metric.push_back(labelled(name));
+        spent.metric.back().label.push_back({"phase", phase.name});
+        spent.metric.back().counter.value = static_cast<double>(totals.spent.*phase.us) / kMicrosPerSecond;
+      }
       prom::ClientMetric metric = labelled(name);
       metric.histogram.sample_count = totals.invocations;
       metric.histogram.sample_sum = totals.seconds;
@@ -115,7 +157,7 @@ std::string Meter::prometheus_text(const std::vector<Sample>& others) const {
       seconds.metric.push_back(std::move(metric));
     }
   }
-  std::vector<prom::MetricFamily> families{std::move(calls), std::move(errors), std::move(cold), std::move(seconds)};
+  std::vector<prom::MetricFamily> families{std::move(calls), std::move(errors), std::move(cold), std::move(spent), std::move(seconds)};
   for (const Sample& sample : others) {
     bool counter = sample.type == Sample::Type::counter;
     families.push_back(family(sample.name, sample.help, counter ? prom::MetricType::Counter : prom::MetricType::Gauge));

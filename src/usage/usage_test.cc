@@ -80,7 +80,22 @@ TEST(Meter, CountsPerFunctionAndWritesPrometheusText) {
   EXPECT_NE(text.find("mayfly_invocations_total{service=\"s\",function=\"f\"} 2"), std::string::npos) << text;
   EXPECT_NE(text.find("mayfly_connections 7"), std::string::npos);
   EXPECT_NE(text.find("le=\"0.005\"} 2"), std::string::npos) << text;
-  EXPECT_EQ(logs.query({}).back().text, "FC Invoke End RequestId: r1, Error: boom");
+  auto entries = logs.query({});
+  ASSERT_EQ(entries.size(), 5u);
+  EXPECT_EQ(entries[1].text, "FC Invoke End RequestId: r1");
+  EXPECT_EQ(entries[3].text, "FC Invoke End RequestId: r1, Error: boom");
+  EXPECT_NE(text.find("mayfly_phase_seconds_total{service=\"s\",function=\"f\",phase=\"run\"} 0.003"), std::string::npos) << text;
+  EXPECT_EQ(text.find("phase=\"import\""), std::string::npos);
+}
+
+TEST(Meter, ReportsWhereTheTimeOfAnInvocationWent) {
+  dispatch::Outcome warm{.phases = {.queued_us = 21, .run_us = 12'319}, .memory_bytes = 31 << 20};
+  EXPECT_EQ(report_line("r1", warm), "REPORT RequestId: r1, Duration: 12.31 ms, Queued: 0.02 ms, Max Memory Used: 31 MB");
+  dispatch::Outcome cold{.phases = {.sandbox_us = 1'200, .runtime_us = 3'000, .import_us = 50'100, .init_us = 800, .run_us = 12'319, .reply_us = 5'000},
+                         .memory_bytes = 1, .cold = true};
+  EXPECT_EQ(report_line("r2", cold),
+            "REPORT RequestId: r2, Duration: 17.31 ms, Queued: 0.00 ms, Max Memory Used: 1 MB, Streaming: 5.00 ms, Cold Start: 55.10 ms (sandbox 1.20, runtime 3.00, "
+            "import 50.10, init 0.80)");
 }
 
 }  // namespace

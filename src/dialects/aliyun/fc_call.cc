@@ -57,11 +57,11 @@ FcError fc_error(const FcCall& call, const Failure<dispatch::InvokeError>& failu
   std::string message = with_hint(failure.message, failure.hint);
   switch (failure.code) {
     case InvokeError::not_found: return {404, missing_noun(call, "Function") + "NotFound", message};
-    case InvokeError::throttled: return {429, "ResourceThrottled", message};
-    case InvokeError::exhausted: return {503, "ResourceExhausted", message};
+    case InvokeError::throttled: return {429, "ResourceThrottled", message, failure.retry_after_s};
+    case InvokeError::exhausted:
     case InvokeError::unavailable:
-    case InvokeError::cancelled:
-    case InvokeError::stopping: return {503, "ResourceExhausted", message};
+    case InvokeError::stopping:
+    case InvokeError::cancelled: return {503, "ResourceExhausted", message, failure.retry_after_s};
     case InvokeError::invalid: return {400, "InvalidArgument", message};
   }
   return {500, "InternalServerError", message};
@@ -85,6 +85,7 @@ FcError fc_error(const Failure<auth::AuthError>& failure) {
 http::Response error_response(const FcError& error) {
   http::Response response{.status = error.status, .body = to_text(json::object{{"ErrorCode", error.code}, {"ErrorMessage", error.message}})};
   response.headers.add("Content-Type", "application/json");
+  if (error.retry_after_s > 0) response.headers.add("Retry-After", std::to_string(error.retry_after_s));
   return response;
 }
 

@@ -19,6 +19,7 @@ constexpr int64_t kMaxWaitUs = 60 * kMicrosPerSecond;        // of a synchronous
 struct FcError {
   int status;
   std::string code, message;
+  int64_t retry_after_s = 0;  // > 0: sent as Retry-After
 };
 template <class T>
 using FcExpected = std::expected<T, FcError>;

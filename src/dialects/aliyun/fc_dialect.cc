@@ -53,12 +53,21 @@ std::string resource_of(const FcCall& call, const FcRoute& route) {
   return call.arn(resource);
 }
 
+// A call that would find the line full is told so before its body takes memory; an asynchronous one waits on disk.
+FcExpected<void> check_room(const FcCall& call) {
+  if (equals_ignore_case(call.request.headers.get("x-fc-invocation-type"), "Async")) return {};
+  auto refused = call.context.invoker.crowded({call.service, call.function, call.qualifier});
+  if (refused) return std::unexpected(fc_error(call, *refused));
+  return {};
+}
+
 io::Task<FcAnswer> answer(FcCall& call) {
   auto domain = call.context.settings.get(kDomainDocument, host_name(call.request));
   if (domain) {
     call.version = "2016-08-15";
     if (!route_domain(call, *domain)) co_return refuse(404, "PathNotSupported", "no route of this domain leads there");
     if (auto admitted = fc_admit_proxy(call); !admitted) co_return std::unexpected(admitted.error());
+    if (auto room = check_room(call); !room) co_return std::unexpected(room.error());
     if (auto read = co_await read_body(call, FcBody::event); !read) co_return std::unexpected(read.error());
     co_return co_await fc_proxy(call);
   }
@@ -74,6 +83,9 @@ io::Task<FcAnswer> answer(FcCall& call) {
   }
   if ((*route)->operation == fc_proxy) {
     if (auto admitted = fc_admit_proxy(call); !admitted) co_return std::unexpected(admitted.error());
+  }
+  if ((*route)->body == FcBody::event) {
+    if (auto room = check_room(call); !room) co_return std::unexpected(room.error());
   }
   if (auto read = co_await read_body(call, (*route)->body); !read) co_return std::unexpected(read.error());
   co_return co_await (*route)->operation(call);

@@ -19,6 +19,7 @@ namespace mayfly::dialects::aliyun {
 struct FcFakeInvoker final : dispatch::Dispatcher {
   io::Task<dispatch::FunctionStatus> status(io::Loop&, std::string, std::string) override {
     dispatch::FunctionStatus status;
+    status.suspended = suspended;
     status.instances.push_back({.id = "i1", .qualifier = "LATEST", .version = {}});
     co_return status;
   }
@@ -31,6 +32,12 @@ struct FcFakeInvoker final : dispatch::Dispatcher {
     answers.pop_front();
     co_return answer;
   }
+  std::optional<Failure<dispatch::InvokeError>> crowded(const dispatch::Target& target) const override {
+    if (target.function == full) return Failure<dispatch::InvokeError>{dispatch::InvokeError::throttled, "1024 calls wait", "", 7};
+    return std::nullopt;
+  }
+  std::vector<dispatch::Suspension> suspended;
+  std::string full;  // the function whose line is full
   std::vector<dispatch::Invocation> calls;
   std::deque<Expected<dispatch::Outcome, dispatch::InvokeError>> answers;
 };

@@ -3,6 +3,7 @@
 #include "dialects/aliyun/fc_fields.h"
 #include "dialects/aliyun/fc_json.h"
 #include "dialects/aliyun/fc_operations.h"
+#include "dispatch/limits.h"
 #include "dialects/aliyun/fc_packages.h"
 
 namespace mayfly::dialects::aliyun {
@@ -65,8 +66,10 @@ io::Task<FcAnswer> fc_delete_function(FcCall& call) {
   prefix.resize(prefix.rfind('/') + 1);
   for (const auto& document : call.context.settings.list(dispatch::kAsyncConfig, {.prefix = prefix}).items)
     co_await call.context.settings.erase(call.loop, dispatch::kAsyncConfig, document.name);
-  for (const auto& document : call.context.settings.list(dispatch::kOnDemandConfig, {.prefix = "services/" + call.service + "."}).items)
-    if (document.name.ends_with("/functions/" + call.function)) co_await call.context.settings.erase(call.loop, dispatch::kOnDemandConfig, document.name);
+  for (const char* kind : {dispatch::kOnDemandConfig, dispatch::kProvisionConfig, dispatch::kScalingConfig})
+    for (const auto& document : call.context.settings.list(kind, {.prefix = "services/" + call.service + ".", .start = {}, .limit = functions::kMaxDocuments}).items)
+      if (document.name.ends_with("/functions/" + call.function)) co_await call.context.settings.erase(call.loop, kind, document.name);
+  co_await call.context.settings.erase(call.loop, dispatch::kReservedConfig, call.service + "/" + call.function);
   co_return no_content();
 }
 

@@ -55,6 +55,36 @@ TEST_F(FcInvoke, APlatformErrorHasItsCode) {
   EXPECT_EQ(code_of(send("POST", "services/x/functions/g/invocations")), "ServiceNotFound");
 }
 
+TEST_F(FcInvoke, ARefusalSaysWhenToComeBack) {
+  make_function();
+  send("POST", "services/s/functions/f/triggers", R"({"triggerName":"web","triggerType":"http","triggerConfig":{"authType":"anonymous","methods":["POST"]}})");
+  auto refused = [](InvokeError code) { return Failure<InvokeError>{code, "s/f is suspended", "", 12}; };
+  for (const char* path : {"services/s/functions/f/invocations", "proxy/s/f/"}) {
+    invoker_.answers.push_back(std::unexpected(refused(InvokeError::unavailable)));
+    http::Response suspended = send("POST", path);
+    EXPECT_EQ(suspended.status, 503) << path;
+    EXPECT_EQ(suspended.headers.get("retry-after"), "12");
+    invoker_.answers.push_back(std::unexpected(refused(InvokeError::throttled)));
+    http::Response throttled = send("POST", path);
+    EXPECT_EQ(throttled.status, 429) << path;
+    EXPECT_EQ(throttled.headers.get("retry-after"), "12");
+  }
+}
+
+TEST_F(FcInvoke, AFullLineIsToldBeforeTheBodyIsRead) {
+  make_function();
+  send("POST", "services/s/functions/f/triggers", R"({"triggerName":"web","triggerType":"http","triggerConfig":{"authType":"anonymous","methods":["POST"]}})");
+  invoker_.full = "f";
+  for (const char* path : {"services/s/functions/f/invocations", "proxy/s/f/"}) {
+    http::Request unread = request("POST", std::string("/2016-08-15/") + path, "x");
+    http::Response refused = loop_.wait(dialect_->handle(loop_, std::move(unread)));
+    EXPECT_EQ(refused.status, 429) << path;
+    EXPECT_EQ(refused.headers.get("retry-after"), "7");
+  }
+  EXPECT_TRUE(invoker_.calls.empty());
+  EXPECT_EQ(send("POST", "services/s/functions/f/invocations", "later", {{"x-fc-invocation-type", "Async"}}).status, 202) << "it waits on disk";
+}
+
 TEST_F(FcInvoke, AnAsyncCallIsAcceptedAndRunsLater) {
   make_function();
   http::Response response = send("POST", "services/s/functions/f/invocations", "later", {{"x-fc-invocation-type", "Async"}});

@@ -77,6 +77,12 @@ io::Task<FcAnswer> fc_get_tags(FcCall& call);
 io::Task<FcAnswer> fc_untag(FcCall& call);
 io::Task<FcAnswer> fc_account_settings(FcCall& call);
 
+// fc_provision.cc
+io::Task<FcAnswer> fc_put_provision(FcCall& call);
+io::Task<FcAnswer> fc_get_provision(FcCall& call);
+io::Task<FcAnswer> fc_delete_provision(FcCall& call);
+io::Task<FcAnswer> fc_list_provisions(FcCall& call);
+
 // fc_domains.cc
 io::Task<FcAnswer> fc_create_domain(FcCall& call);
 io::Task<FcAnswer> fc_get_domain(FcCall& call);

@@ -1,4 +1,5 @@
 #include "dialects/aliyun/fc_fixture.h"
+#include "dispatch/limits.h"
 
 namespace mayfly::dialects::aliyun {
 namespace {
@@ -197,7 +198,7 @@ TEST_F(FcResources, InstanceLimitsAreKeptAndInstancesListed) {
   EXPECT_EQ(code_of(send("PUT", path, "{}")), "InvalidArgument");
   http::Response kept = send("PUT", path, R"({"maximumInstanceCount":1})");
   EXPECT_EQ(kept.body, R"({"maximumInstanceCount":1,"resource":"services/s.LATEST/functions/f"})");
-  EXPECT_EQ(dispatch::on_demand_limit(settings_, **catalogue_->resolve("s", "", "f", 0)), 1u);
+  EXPECT_EQ(dispatch::limits_of(settings_, *catalogue_, **catalogue_->resolve("s", "", "f", 0), 1).maximum, 1u);
   EXPECT_EQ(send("DELETE", path, "", {{"If-Match", "other"}}).status, 412);
   EXPECT_EQ(send("DELETE", path).status, 204);
   EXPECT_EQ(to_text(*find(parsed(send("GET", "services/s/functions/f/instances")), "instances")), R"([{"instanceId":"i1","versionId":"0"}])");

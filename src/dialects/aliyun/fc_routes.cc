@@ -67,6 +67,10 @@ constexpr FcRoute kRoutes[] = {
     {"GET", "services/{service}/functions/{function}/on-demand-config", B::none, A::signed_, "fc:GetFunctionOnDemandConfig", fc_get_on_demand},
     {"DELETE", "services/{service}/functions/{function}/on-demand-config", B::none, A::signed_, "fc:DeleteFunctionOnDemandConfig", fc_delete_on_demand},
     {"GET", "on-demand-configs", B::none, A::signed_, "fc:ListOnDemandConfigs", fc_list_on_demand},
+    {"PUT", "services/{service}/functions/{function}/provision-config", B::json, A::signed_, "fc:PutProvisionConfig", fc_put_provision},
+    {"GET", "services/{service}/functions/{function}/provision-config", B::none, A::signed_, "fc:GetProvisionConfig", fc_get_provision},
+    {"DELETE", "services/{service}/functions/{function}/provision-config", B::none, A::signed_, "fc:PutProvisionConfig", fc_delete_provision},
+    {"GET", "provision-configs", B::none, A::signed_, "fc:ListProvisionConfigs", fc_list_provisions},
     {"GET", "services/{service}/functions/{function}/instances", B::none, A::signed_, "fc:ListInstances", fc_list_instances},
 
     {"POST", "custom-domains", B::json, A::signed_, "fc:CreateCustomDomain", fc_create_domain},

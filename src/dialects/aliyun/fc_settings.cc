@@ -2,6 +2,7 @@
 
 #include "dialects/aliyun/fc_fields.h"
 #include "dialects/aliyun/fc_operations.h"
+#include "dispatch/limits.h"
 
 namespace mayfly::dialects::aliyun {
 namespace {
@@ -35,7 +36,7 @@ FcExpected<std::string> tagged_resource(const FcCall& call) {
   return resource;
 }
 
-std::string on_demand_name(const FcCall& call) { return dispatch::on_demand_name(call.service, call.qualifier, call.function); }
+std::string on_demand_name(const FcCall& call) { return dispatch::limits_name(call.service, call.qualifier, call.function); }
 
 json::object on_demand_json(const functions::Document& document) {
   json::object out = document.body;

@@ -1,0 +1,49 @@
+#pragma once
+// Crowd: the functions whose waiting line is full at this moment, so that a front can refuse their calls before it reads a body. A line
+// that has been full counts as full until a quarter of it is free: it never runs empty because of this. Thread-safe; while no line is
+// full, asking costs one atomic read.
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "dispatch/invoker.h"
+#include "functions/model.h"
+
+namespace mayfly::dispatch {
+
+class Crowd {
+ public:
+  void full(const std::string& name, Failure<InvokeError> refusal) {
+    std::lock_guard lock(mutex_);
+    refusals_[name] = std::move(refusal);
+    any_ = true;
+  }
+  void relaxed(const std::string& name) {
+    std::lock_guard lock(mutex_);
+    refusals_.erase(name);
+    any_ = !refusals_.empty();
+  }
+  std::optional<Failure<InvokeError>> refusal(const Target& target) const {
+    if (!any_) return std::nullopt;
+    std::lock_guard lock(mutex_);
+    auto found = refusals_.find(name_of(target.service, target.function, target.qualifier));
+    if (found == refusals_.end()) return std::nullopt;
+    ++refused_;
+    return found->second;
+  }
+  uint64_t refused() const { return refused_; }
+
+  static std::string name_of(const std::string& service, const std::string& function, const std::string& qualifier) {
+    return service + "/" + function + "." + (qualifier.empty() ? std::string(functions::kLatest) : qualifier);
+  }
+
+ private:
+  std::atomic<bool> any_ = false;
+  mutable std::atomic<uint64_t> refused_ = 0;
+  mutable std::mutex mutex_;
+  std::map<std::string, Failure<InvokeError>> refusals_;
+};
+
+}  // namespace mayfly::dispatch
