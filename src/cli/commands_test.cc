@@ -20,6 +20,7 @@ class ScriptedServer final : public Transport {
     std::string path = request.target.substr(0, request.target.find('?'));
     asked.push_back(request.method + " " + path);
     last_body = request.body;
+    last_target = request.target;
     last_headers = request.headers;
     auto scripted = replies.find(request.method + " " + path);
     if (scripted == replies.end() || scripted->second.empty()) return control.send(std::move(request));
@@ -36,7 +37,7 @@ class ScriptedServer final : public Transport {
   FakeServer control;
   std::map<std::string, std::deque<Reply>> replies;
   std::vector<std::string> asked;
-  std::string last_body;
+  std::string last_body, last_target;
   http::Headers last_headers;
 };
 
@@ -87,6 +88,55 @@ TEST_F(CommandsTest, InvokeSendsASampleAndQueuesAsynchronousCalls) {
   EXPECT_EQ(out, "queued, request r2\n");
   EXPECT_EQ(server.last_headers.get("x-fc-invocation-type"), "Async");
   EXPECT_NE(server.last_body.find("\"name\":\"b\""), std::string::npos);
+}
+
+TEST_F(CommandsTest, AnAsynchronousCallMayBeATaskAndHaveAKey) {
+  server.answer(kInvocation, 202, "", headers({{"X-Fc-Request-Id", "r2"}, {"X-Fc-Stateful-Async-Invocation-Id", "film-7"}, {"Idempotency-Replayed", "true"}}));
+  EXPECT_EQ(run({"invoke", "s/f", "x", "--async", "--id", "film-7", "--idempotency-key", "k"}), 0);
+  EXPECT_EQ(out, "queued before, request r2, task film-7\n");
+  EXPECT_EQ(server.last_headers.get("x-fc-stateful-async-invocation-id"), "film-7");
+  EXPECT_EQ(server.last_headers.get("idempotency-key"), "k");
+}
+
+const std::string kTasks = "/2016-08-15/services/s/functions/f/stateful-async-invocations";
+
+TEST_F(CommandsTest, TasksAreListedPageByPageAndDescribed) {
+  server.answer("GET " + kTasks, 200, R"({"invocations":[{"invocationId":"a","status":"Running","startedTime":1000}],"nextToken":"t"})");
+  server.answer("GET " + kTasks, 200, R"({"invocations":[{"invocationId":"b","status":"Failed","startedTime":2000,"endTime":3000,"invocationErrorMessage":"no"}],"nextToken":""})");
+  EXPECT_EQ(run({"tasks", "list", "s/f", "--status", "Running", "-n", "5"}), 0);
+  EXPECT_NE(server.last_target.find("limit=4&sortOrderByTimeAsc=false&status=Running&nextToken=t"), std::string::npos) << server.last_target;
+  EXPECT_NE(out.find("a     Running  1970-01-01T00:00:01.000Z"), std::string::npos) << out;
+  EXPECT_NE(out.find("no"), std::string::npos);
+  server.answer("GET " + kTasks + "/a", 200,
+                R"({"invocationId":"a","status":"Stopped","returnPayload":"out","events":[{"eventId":1,"status":"Enqueued","timestamp":1000,"eventDetail":""}]})");
+  EXPECT_EQ(run({"tasks", "describe", "s/f", "a"}), 0);
+  EXPECT_NE(out.find("result       out\n"), std::string::npos) << out;
+  EXPECT_NE(out.find("Enqueued"), std::string::npos);
+}
+
+TEST_F(CommandsTest, StopEndsATaskOrACallByItsRequestId) {
+  server.answer("PUT " + kTasks + "/a", 200, "{}");
+  EXPECT_EQ(run({"tasks", "stop", "s/f", "a"}), 0);
+  server.answer("PUT " + kTasks + "/r-1", 404, R"({"ErrorCode":"StatefulAsyncInvocationNotFound","ErrorMessage":"no"})");
+  server.answer("POST /mayfly/v1/async/s/f/r-1/cancel", 200, "{}");
+  EXPECT_EQ(run({"tasks", "stop", "s/f", "r-1"}), 0);
+  EXPECT_EQ(server.asked.back(), "POST /mayfly/v1/async/s/f/r-1/cancel");
+  server.answer("PUT " + kTasks + "/done", 412, R"({"ErrorCode":"StatefulAsyncInvocationAlreadyCompleted","ErrorMessage":"ended"})");
+  EXPECT_EQ(run({"tasks", "stop", "s/f", "done"}), 4);
+}
+
+TEST_F(CommandsTest, DeadLettersAreEndedOnlyWhenSomethingNamesThem) {
+  server.answer("POST /mayfly/v1/dead-letters/redrive", 200, R"({"redriven":2})");
+  server.answer("POST /mayfly/v1/dead-letters/purge", 200, R"({"purged":0})");
+  EXPECT_EQ(run({"dead-letters", "redrive"}), 2);
+  EXPECT_TRUE(server.asked.empty());
+  EXPECT_EQ(run({"dead-letters", "redrive", "--function", "s/f", "--older-than", "2h", "--limit", "10"}), 0);
+  EXPECT_EQ(out, "2 redriven\n");
+  EXPECT_NE(server.last_target.find("service=s&function=f&older_than_s=7200&limit=10"), std::string::npos) << server.last_target;
+  EXPECT_EQ(run({"dead-letters", "purge", "--all"}), 0);
+  EXPECT_NE(server.last_target.find("all=true"), std::string::npos);
+  EXPECT_EQ(run({"dead-letters", "drop", "00"}), 4);
+  EXPECT_EQ(run({"dead-letters", "purge", "--older-than", "soon"}), 2);
 }
 
 TEST_F(CommandsTest, AFailureNamesTheServersCodeAndEndsWithFour) {

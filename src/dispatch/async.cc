@@ -371,6 +371,14 @@ io::Task<bool> QueuedInvoker::begin_task(Partition& partition, Flight& flight, s
   }
   int64_t now_us = partition.loop.clock().wall_us();
   store::Batch batch;
+  bool made_room = false;
+  if (!found && tasks_.stored() >= kMaxTasks) {
+    made_room = co_await tasks_.make_room(partition.loop, batch);
+    if (!made_room) {  // then it runs without a record: a trigger's call cannot be refused any more
+      message.task_id.clear();
+      co_return true;
+    }
+  }
   if (found) {
     Tasks::expect(batch, *found);
     flight.task = std::move(*found);
@@ -388,6 +396,7 @@ io::Task<bool> QueuedInvoker::begin_task(Partition& partition, Flight& flight, s
   else Tasks::create(batch, *flight.task, call.payload);
   if (co_await store_.commit(partition.loop, std::move(batch)) == store::Commit::refused) co_return false;  // stopped just now
   if (!found) tasks_.created();
+  if (made_room) tasks_.made_room();
   co_return true;
 }
 

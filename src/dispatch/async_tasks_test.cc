@@ -168,6 +168,46 @@ TEST_F(TasksTest, ATaskWhoseStopACrashInterruptedIsStoppedAfterTheStart) {
   EXPECT_EQ(rows("q"), 0u);
 }
 
+class ManyTasks : public AsyncFixture {
+ protected:
+  // kMaxTasks records, as lives before left them.
+  void fill(TaskStatus status) {
+    close();
+    store::Batch batch;
+    for (size_t i = 0; i < kMaxTasks; ++i) {
+      std::string name = "t" + std::to_string(i);
+      TaskRecord record{.target = {"s", "f", ""}, .id = name, .request_id = name, .started_us = static_cast<int64_t>(i)};
+      record.happened(status, loop_.clock().wall_us() + static_cast<int64_t>(i));
+      Tasks::create(batch, record, "");
+      if (record.finished()) Tasks::finish(batch, record, "");
+    }
+    EXPECT_EQ(loop_.wait(store_->commit(loop_, std::move(batch))), store::Commit::done);
+    open();
+  }
+};
+
+TEST_F(ManyTasks, TheOldestFinishedOnesGo) {
+  fill(TaskStatus::succeeded);
+  EXPECT_TRUE(submit_task("new"));
+  EXPECT_EQ(async_->tasks().stored(), kMaxTasks);
+  EXPECT_EQ(status("t0"), "unknown");
+  EXPECT_EQ(status("t1"), "Succeeded");
+  EXPECT_EQ(rows("async-task-time"), kMaxTasks);
+}
+
+TEST_F(ManyTasks, ThatAreAllUnderWayLetNoneIn) {
+  fill(TaskStatus::running);
+  EXPECT_EQ(submit_task("new").error().code, AsyncError::full);
+  configure({{"statefulInvocation", true}});
+  store::Batch batch;
+  add_async(batch, {.request_id = "tick", .target = {"s", "f", ""}, .payload = "of a timer", .source = "timer", .http = {}}, loop_.clock().wall_us());
+  EXPECT_EQ(loop_.wait(store_->commit(loop_, batch)), store::Commit::done);
+  async_->wake();
+  loop_.run_for(kMicrosPerSecond);
+  EXPECT_EQ(invoker_.calls.size(), 1u);
+  EXPECT_EQ(async_->tasks().stored(), kMaxTasks);
+}
+
 class TaskLists : public AsyncFixture {
  protected:
   TaskLists() {

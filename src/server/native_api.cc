@@ -2,6 +2,7 @@
 
 #include "auth/sign_fc.h"
 #include "base/encoding.h"
+#include "server/handler_file.h"
 #include "server/native_reply.h"
 #include "server/scaling_api.h"
 
@@ -116,7 +117,9 @@ io::Task<http::Response> NativeApi::describe(io::Loop& loop, std::string service
     for (const functions::Trigger& trigger : page->items) triggers.push_back({{"name", trigger.name}, {"type", trigger.type}, {"config", trigger.config}});
   // A function whose every recent call failed before its handler ran cannot be called now, whatever the catalogue says.
   bool starts = status.last_error.empty() || !status.instances.empty() || totals.invocations > totals.errors;
-  std::string why_not = !runnable ? runnable.error().message : starts ? std::string() : status.last_error, state = why_not.empty() ? "ready" : "failing";
+  std::string why_not = !runnable ? runnable.error().message : starts ? std::string() : status.last_error;
+  if (why_not.empty() && status.instances.empty() && totals.invocations == totals.errors) why_not = why_it_cannot_start(**runnable);  // it never worked yet
+  std::string state = why_not.empty() ? "ready" : "failing";
   for (const dispatch::Suspension& each : status.suspended) {
     if (each.qualifier != functions::kLatest) continue;
     state = fmt::format("suspended until {}", iso8601_ms(each.until_wall_us));

@@ -81,6 +81,19 @@ const RpcFront::Mounted* RpcFront::choose(const std::string& version, const std:
   return at == mounted_.end() ? nullptr : &at->second;
 }
 
+// Clients that send no nonce exist (curl by hand); those that do are protected by it, since it is part of what they sign.
+bool RpcFront::is_replay(const http::Request& request, const http::Query& parameters) {
+  bool acs3 = auth::carries_acs3_signature(request);
+  const std::string* sent = http::find(parameters, "SignatureNonce");
+  std::string nonce = acs3 ? request.headers.get("x-acs-signature-nonce") : sent ? *sent : std::string();
+  if (nonce.empty()) return false;
+  std::string key = request.headers.get("authorization");
+  if (const std::string* id = http::find(parameters, "AccessKeyId"); !acs3 && id) key = *id;
+  else if (size_t at = key.find("Credential="); at != key.npos) key = key.substr(at, key.find_first_of(", ", at) - at);
+  int64_t now_us = clock_.wall_us();
+  return !nonces_.first_use(key, nonce, now_us + 2 * auth::kMaxSkewUs, now_us);  // its time stamp may be as much ahead as it may be behind
+}
+
 io::Task<http::Response> RpcFront::handle(io::Loop& loop, http::Request request) {
   const std::string request_id = new_request_id(rng_), host = request.host;
   auto body = co_await request.body->read_all(kMaxRpcBytes);
@@ -107,6 +120,7 @@ io::Task<http::Response> RpcFront::handle(io::Loop& loop, http::Request request)
     const RpcFault fault = rpc_fault(identity.error());
     co_return rpc_error(request_id, host, fault.status, fault.code, fault.message);
   }
+  if (is_replay(request, parameters)) co_return rpc_error(request_id, host, 400, "SignatureNonceUsed", "The request signature nonce has been used.");
   const std::string action = first_of(parameters, "Action", request.headers, "x-acs-action");
   std::erase_if(parameters, [](const auto& parameter) { return parameter.second.empty(); });
   RpcCall call{request.method, std::move(parameters), action, version, host, request_id, std::move(request.headers), request.door, *identity};

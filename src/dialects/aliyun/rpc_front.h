@@ -2,7 +2,7 @@
 // RpcFront: the one door of Alibaba's RPC style products (aliyun-fnf.md section 5). Everything arrives at "/", by GET or POST, with the
 // parameters in the query, in a form body or in both; Version and Action (or the headers x-acs-version, x-acs-action) say what is wanted.
 // The front merges the parameters, finds the product and
-//   - for an RpcProduct, verifies the signature and calls it;
+//   - for an RpcProduct, verifies the signature, refuses a nonce that was used before, and calls it;
 //   - for a gateway::Dialect, passes the request on whole, its body put back: the dialect does the rest.
 // Answers are JSON always. Errors are {RequestId, HostId, Code, Message}; a success never has a member "Code".
 
@@ -12,6 +12,7 @@
 
 #include "auth/identity.h"
 #include "auth/keyring.h"
+#include "auth/nonces.h"
 #include "base/json.h"
 #include "base/rng.h"
 #include "gateway/router.h"
@@ -67,11 +68,13 @@ class RpcFront final : public gateway::Dialect {
     gateway::Dialect* dialect = nullptr;
   };
   const Mounted* choose(const std::string& version, const std::string& host) const;
+  bool is_replay(const http::Request& request, const http::Query& parameters);  // of a verified request
 
   const auth::Keyring& keyring_;
   const Clock& clock_;
   Rng& rng_;
   std::map<std::string, Mounted> mounted_;  // by version
+  auth::Nonces nonces_;                     // shared by the shards
 };
 
 }  // namespace mayfly::dialects::aliyun

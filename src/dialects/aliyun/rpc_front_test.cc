@@ -49,7 +49,9 @@ class Front : public testing::Test {
     for (const auto& [name, value] : query) out += (out.empty() ? "" : "&") + percent_encode(name) + "=" + percent_encode(value);
     return out;
   }
-  http::Query sign(std::string method, http::Query own) { return auth::sign_rpc(method, std::move(own), credentials_, "nonce", loop_.clock().wall_us()); }
+  http::Query sign(std::string method, http::Query own) {
+    return auth::sign_rpc(method, std::move(own), credentials_, "nonce" + std::to_string(++nonces_), loop_.clock().wall_us());
+  }
   static std::string member(const http::Response& response, std::string_view key) { return string_or(*parse_json(response.body), key); }
 
   io::SimLoop loop_;
@@ -59,19 +61,40 @@ class Front : public testing::Test {
   Says says_;
   Whole whole_;
   RpcFront front_{keyring_, loop_.clock(), rng_};
+  int nonces_ = 0;
 };
 
 TEST_F(Front, AcceptsParametersInTheQueryTheFormOrBoth) {
-  const auto all = sign("POST", {{"Action", "GetIt"}, {"Version", "2015-04-01"}, {"Name", "a b+"}, {"Empty", ""}});
-  const http::Query half_a(all.begin(), all.begin() + 4), half_b(all.begin() + 4, all.end());
-  for (const auto& [query, form] : {std::pair{encode(all), std::string()}, {std::string(), encode(all)}, {encode(half_b), encode(half_a)}}) {
-    const auto response = send("POST", query, form);
+  for (size_t in_query : {0, 4, 100}) {
+    const auto all = sign("POST", {{"Action", "GetIt"}, {"Version", "2015-04-01"}, {"Name", "a b+"}, {"Empty", ""}});
+    const auto middle = all.begin() + static_cast<ptrdiff_t>(std::min(in_query, all.size()));
+    const auto response = send("POST", encode({all.begin(), middle}), encode({middle, all.end()}));
     EXPECT_EQ(response.status, 200) << response.body;
     EXPECT_EQ(member(response, "Action"), "GetIt");
     EXPECT_EQ(member(response, "Name"), "a b+");
     EXPECT_EQ(member(response, "RequestId"), response.headers.get("x-acs-request-id"));
     EXPECT_EQ(member(response, "Code"), "");
   }
+}
+
+TEST_F(Front, ASignedRequestIsTakenOnce) {
+  const auto query = encode(sign("GET", {{"Action", "GetIt"}, {"Version", "2015-04-01"}}));
+  EXPECT_EQ(send("GET", query, "").status, 200);
+  const auto again = send("GET", query, "");
+  EXPECT_EQ(again.status, 400);
+  EXPECT_EQ(member(again, "Code"), "SignatureNonceUsed");
+  loop_.manual_clock().advance_us(auth::kMaxSkewUs - kMicrosPerSecond);
+  EXPECT_EQ(member(send("GET", query, ""), "Code"), "SignatureNonceUsed");
+  EXPECT_EQ(send("GET", encode(sign("GET", {{"Action", "GetIt"}, {"Version", "2015-04-01"}})), "").status, 200);
+}
+
+TEST_F(Front, ARequestThatWasRefusedUsesUpNoNonce) {
+  auto right = sign("GET", {{"Action", "GetIt"}, {"Version", "2015-04-01"}});
+  auto wrong = right;
+  for (auto& [name, value] : wrong)
+    if (name == "Signature") value = "bm9uc2Vuc2U=";
+  EXPECT_EQ(member(send("GET", encode(wrong), ""), "Code"), "SignatureDoesNotMatch");
+  EXPECT_EQ(send("GET", encode(right), "").status, 200);
 }
 
 TEST_F(Front, PassesARequestOnWholeToADialect) {
@@ -112,10 +135,10 @@ TEST_F(Front, RefusesUnknownKeysOldDatesAndMissingCredentials) {
 
 TEST_F(Front, ATemporaryTripleSpeaksForItsRoleUntilItExpires) {
   credentials_ = keyring_.issue("worker", "s", 60, loop_.clock(), rng_);
-  const auto query = encode(sign("GET", {{"Action", "GetIt"}, {"Version", "2015-04-01"}}));
-  EXPECT_EQ(member(send("GET", query, ""), "Role"), "worker");
+  auto query = [this] { return encode(sign("GET", {{"Action", "GetIt"}, {"Version", "2015-04-01"}})); };
+  EXPECT_EQ(member(send("GET", query(), ""), "Role"), "worker");
   loop_.manual_clock().advance_us(61 * kMicrosPerSecond);
-  EXPECT_EQ(member(send("GET", query, ""), "Code"), "InvalidSecurityToken.Expired");
+  EXPECT_EQ(member(send("GET", query(), ""), "Code"), "InvalidSecurityToken.Expired");
 }
 
 TEST_F(Front, ABodyBeyondTheLimitIsRefused) {

@@ -40,7 +40,7 @@ class StsRam : public testing::Test {
     request.method = "GET";
     request.raw_path = "/";
     request.host = "127.0.0.1:9000";
-    for (const auto& [name, value] : auth::sign_rpc("GET", std::move(parameters), caller_, "n", loop_.clock().wall_us()))
+    for (const auto& [name, value] : auth::sign_rpc("GET", std::move(parameters), caller_, "n" + std::to_string(++nonces_), loop_.clock().wall_us()))
       request.raw_query += (request.raw_query.empty() ? "" : "&") + percent_encode(name) + "=" + percent_encode(value);
     request.body = http::make_body("");
     auto response = loop_.wait(front_.handle(loop_, std::move(request)));
@@ -63,6 +63,7 @@ class StsRam : public testing::Test {
   StsProduct sts_{keyring_, roles_, loop_.clock(), rng_};
   RamProduct ram_{roles_};
   RpcFront front_{keyring_, loop_.clock(), rng_};
+  int nonces_ = 0;
 };
 
 // aliyun-fc.md section 3, step 2.
