@@ -155,6 +155,11 @@ void print_description(const json::value& about) {
   fmt::print("  runtime      {}, handler {}\n", string_or(about, "runtime"), string_or(about, "handler"));
   fmt::print("  limits       {} MB, {} s\n", int_or(about, "memoryMb"), int_or(about, "timeoutS"));
   fmt::print("  code         {}\n", size_text(static_cast<uint64_t>(int_or(about, "codeSize"))));
+  if (const json::value* layers = find(about, "layers"); layers != nullptr && layers->is_array() && !layers->get_array().empty()) {
+    std::string names;
+    for (const json::value& layer : layers->get_array()) names += fmt::format("{}{} {}", names.empty() ? "" : ", ", string_or(layer, "name"), int_or(layer, "version"));
+    fmt::print("  layers       {} (a later one covers an earlier one)\n", names);
+  }
   fmt::print("  invocations  {} ({} errors, {} timeouts, {} cold starts)\n", int_or(about, "invocations"), int_or(about, "errors"),
              int_or(about, "timeouts"), int_or(about, "coldStarts"));
   const json::value* instances = find(about, "instances");

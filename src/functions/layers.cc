@@ -196,4 +196,17 @@ std::set<std::string> Layers::package_names() const {
   return names;
 }
 
+Layers::Totals Layers::totals() const {
+  Totals totals;
+  std::map<std::string, uint64_t> packages;
+  auto table = table_.load();
+  for (const auto& [name, layer] : *table)
+    for (const auto& [number, version] : layer.versions) {
+      ++totals.versions;
+      packages[version.code.digest] = version.code.size_bytes;
+    }
+  for (const auto& [digest, bytes] : packages) totals.bytes += bytes;
+  return totals;
+}
+
 }  // namespace mayfly::functions

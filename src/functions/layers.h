@@ -50,6 +50,11 @@ class Layers {
   // Newest first, from `start` downwards (0: the newest). `next` is a version's number, or "".
   Result<Page<LayerVersion>> versions(const std::string& name, int64_t start, size_t limit) const;
   std::set<std::string> package_names() const;  // for CodeStore::keep_only
+  struct Totals {
+    size_t versions = 0;
+    uint64_t bytes = 0;  // of distinct packages, as they came
+  };
+  Totals totals() const;
 
  private:
   struct Layer {

@@ -40,6 +40,8 @@ TEST_F(LayersTest, VersionsCountUpAndAreKeptAcrossARestart) {
   EXPECT_EQ(second->code.digest, "e");
   EXPECT_EQ(etag(*second), tag);
   EXPECT_EQ(layers_->package_names(), (std::set<std::string>{"d", "e"}));
+  EXPECT_EQ(layers_->totals().versions, 3u);
+  EXPECT_EQ(layers_->totals().bytes, 20u) << "the same package twice is there once";
 }
 
 TEST_F(LayersTest, NumbersAreNeverUsedAgain) {

@@ -115,6 +115,8 @@ io::Task<http::Response> NativeApi::describe(io::Loop& loop, std::string service
   json::array triggers;
   if (auto page = context_.catalogue.triggers(service, function, {}))
     for (const functions::Trigger& trigger : page->items) triggers.push_back({{"name", trigger.name}, {"type", trigger.type}, {"config", trigger.config}});
+  json::array layers;
+  for (const functions::LayerRef& layer : found->layers) layers.push_back({{"name", layer.name}, {"version", layer.version}});
   // A function whose every recent call failed before its handler ran cannot be called now, whatever the catalogue says.
   bool starts = status.last_error.empty() || !status.instances.empty() || totals.invocations > totals.errors;
   std::string why_not = !runnable ? runnable.error().message : starts ? std::string() : status.last_error;
@@ -132,7 +134,7 @@ io::Task<http::Response> NativeApi::describe(io::Loop& loop, std::string service
                                     {"invocations", totals.invocations}, {"errors", totals.errors}, {"timeouts", totals.timeouts}, {"coldStarts", totals.cold_starts},
                                     {"last_error", totals.last_error.empty() ? status.last_error : totals.last_error},
                                     {"last_error_time", totals.last_error_us == 0 ? "" : iso8601_ms(totals.last_error_us)},
-                                    {"triggers", std::move(triggers)}, {"recent", recent_of(totals)}});
+                                    {"triggers", std::move(triggers)}, {"layers", std::move(layers)}, {"recent", recent_of(totals)}});
 }
 
 }  // namespace mayfly::server

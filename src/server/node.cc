@@ -340,6 +340,8 @@ io::Task<std::vector<usage::Meter::Sample>> Node::Rooms::samples(io::Loop& loop)
       gauge("mayfly_async_dead_letters", "Asynchronous calls given up that wait to be redriven or purged.", async->letters().stored()),
       counter("mayfly_async_retries_total", "Asynchronous calls put back for another try.", counts.retried),
       counter("mayfly_async_dead_letters_total", "Asynchronous calls given up.", counts.dead),
+      gauge("mayfly_layer_versions", "Versions of layers that can be named.", layers.totals().versions),
+      gauge("mayfly_layer_bytes", "Size of their distinct packages.", layers.totals().bytes),
       gauge("mayfly_disk_free_bytes", "Free space where bodies are kept.", blobs->free_bytes()),
       counter("mayfly_timer_ticks_total", "Ticks of timers and schedules that were delivered.", ticks.load()),
   };
