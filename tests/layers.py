@@ -117,6 +117,17 @@ class Layers(unittest.TestCase):
         with self.assertRaises(Exception):
             self.call("two", {"files": ["both"]})
 
+    def test_native_libraries_and_programs_of_a_layer_are_found(self):
+        folder = self.project("native", {"answer.c": "int answer(void) { return 42; }", "bin/hello": "#!/bin/sh\necho hello\n"})
+        (folder / "lib").mkdir()
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", str(folder / "lib/libanswer.so"), str(folder / "answer.c")], check=True)
+        (folder / "bin/hello").chmod(0o755)
+        arn = self.server.cli_json("layer", "publish", "native", str(folder))["arn"]
+        source = "import ctypes, subprocess\ndef handler(event, context):\n    return [ctypes.CDLL('libanswer.so').answer(), subprocess.check_output('hello', text=True)]\n"
+        self.fc.create_function("s", "native", "python3", "index.handler", codeZipFile=support.zip_file({"index.py": source}), timeout=30)
+        self.set_layers("native", [arn])
+        self.assertEqual(self.call("native", {}), [42, "hello\n"])
+
     def test_no_byte_is_on_disk_twice(self):
         a, b = self.layer("inode-a", {"a.txt": "a" * 5000}), self.layer("inode-b", {"b.txt": "b" * 5000})
         self.function("one-layer", layers=[a])
