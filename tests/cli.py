@@ -178,6 +178,9 @@ class CommandLine(unittest.TestCase):
 
     def test_describe_says_why_a_function_cannot_be_called(self):
         self.server.fc().create_function("told", "broken", "python3", "missing.handler", codeZipFile=support.zip_file({"index.py": "x = 1\n"}))
+        unread = self.server.cli_json("describe", "told/broken")  # before it was ever called
+        self.assertFalse(unread["can_invoke"])
+        self.assertIn("the package has no file 'missing.py'", unread["why_not"])
         self.run_cli(FAILED, "invoke", "told/broken", "x")
         described = self.server.cli_json("describe", "told/broken")
         self.assertFalse(described["can_invoke"])
