@@ -2,6 +2,7 @@
 // The server's side of a link, for tests: an Instance runs on a thread of its own, the test speaks frames over a socketpair.
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,11 +24,13 @@ struct Received {
 
 class FarEnd {
  public:
-  explicit FarEnd(std::vector<Function> functions) : functions_(std::move(functions)) {
+  // `born_on`: the cores of the instance's thread at its birth.
+  explicit FarEnd(std::vector<Function> functions, const cpu_set_t* born_on = nullptr) : functions_(std::move(functions)) {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     fd_ = ends[0];
-    thread_ = std::thread([this, theirs = ends[1]] {
+    thread_ = std::thread([this, theirs = ends[1], born_on] {
+      if (born_on) EXPECT_EQ(::sched_setaffinity(0, sizeof *born_on, born_on), 0);
       status_ = Instance(theirs, functions_, "program").run();
       ::close(theirs);
     });

@@ -69,6 +69,8 @@ void Instance::take(const Json& start) {
   const Json &function = start["function"], &service = start["service"], &keys = start["credentials"];
   about_.function = {text_of(function["name"]), text_of(function["handler"]), function["memory"].integer(), function["timeout"].integer()};
   about_.service = {text_of(service["name"]), text_of(service["log_project"]), text_of(service["log_store"]), text_of(service["qualifier"]), text_of(service["version_id"])};
+  place_.emplace(start["cores"]);
+  place_->free();  // threads made from now on are free too
   keys_ = text_of(keys[0]) + '\0' + text_of(keys[1]) + '\0' + text_of(keys[2]);
   concurrency_ = static_cast<size_t>(std::max<int64_t>(start["concurrency"].integer(1), 1));
   for (const auto& [name, value] : start["environment"].members()) ::setenv(name.c_str(), text_of(value).c_str(), 1);
@@ -124,7 +126,9 @@ bool Instance::serve_on_this_thread(Caller& caller) {
   while (auto frame = link_.next()) {
     if (frame->header.kind == FrameKind::start) throw LinkError("a second start");
     stopped |= frame->header.kind == FrameKind::hook && frame->meta == "preStop";
-    ended = caller.answer(*frame, Clock::now(), When::later);
+    auto began = Clock::now();
+    ended = caller.answer(*frame, began, When::later);
+    place_->after_call(ended - began);
     if (ended - flushed > kLongestGather) {
       link_.flush();
       flushed = ended;

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -14,6 +15,7 @@
 
 #include "caller.h"
 #include "mayfly/function.h"
+#include "place.h"
 
 namespace mayfly::detail {
 
@@ -34,6 +36,7 @@ class Instance {
   InstanceAbout about_;
   std::string keys_;  // of the start: for hooks
   size_t concurrency_ = 1;
+  std::optional<Place> place_;  // of the reading thread
 
   const Function* start(const Frame& frame);
   void take(const Json& start);

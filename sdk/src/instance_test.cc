@@ -161,6 +161,40 @@ TEST(SdkInstance, OneCallAtATimeStaysOnTheThreadOfMain) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(far.call("").payload, "same");
 }
 
+std::string cores_now() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  EXPECT_EQ(::sched_getaffinity(0, sizeof set, &set), 0);
+  return std::to_string(CPU_COUNT(&set));
+}
+
+TEST(SdkInstance, LongCallsMayRunOnEveryCoreOfTheServerAndShortOnesStayAtHome) {
+  cpu_set_t every, first;
+  CPU_ZERO(&every);
+  CPU_ZERO(&first);
+  ASSERT_EQ(::sched_getaffinity(0, sizeof every, &every), 0);
+  if (CPU_COUNT(&every) < 2) GTEST_SKIP() << "one core";
+  Json start = FarEnd::start_json();
+  for (size_t core = 0; core < CPU_SETSIZE; ++core) {
+    if (!CPU_ISSET(core, &every)) continue;
+    if (CPU_COUNT(&first) == 0) CPU_SET(core, &first);
+    start["cores"].push_back(core);
+  }
+  FarEnd far({function("where", [](Event event) {
+    for (auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(event.body == "long" ? 2 : 0); std::chrono::steady_clock::now() < end;) {
+    }
+    return cores_now();
+  })}, &first);
+  far.start(start);
+  std::string all = std::to_string(CPU_COUNT(&every));
+  EXPECT_EQ(far.call("short").payload, all) << "a start goes wherever there is room";
+  bool came_home = false;  // a busy machine makes some short calls long: one of several counts
+  for (int i = 0; i < 20 && !came_home; ++i) came_home = far.call("short").payload == "1";
+  EXPECT_TRUE(came_home);
+  far.call("long");
+  EXPECT_EQ(far.call("short").payload, all);
+}
+
 TEST(SdkInstance, EndsWhenTheServerSaysWhatNoServerSays) {
   std::string truncated = FarEnd::call_bytes(1, "x");
   for (const std::string& nonsense : {FarEnd::bytes({.kind = FrameKind::reply}, "", ""), FarEnd::bytes({.kind = static_cast<FrameKind>(99)}, "", ""),

@@ -59,6 +59,7 @@ std::string framed_start(const StartContext& context, const RuntimeOptions& opti
       {"pre_freeze", handler_of(functions::pre_freeze(function))},
       {"environment", json::value_from(environment(context, options, Contract::fc))},
       {"concurrency", concurrency_of(function)},
+      {"cores", json::value_from(server_cores())},
       {"region", context.region},
       {"account", context.account},
       {"function",

@@ -6,8 +6,8 @@
 //   functions. They are kept only while functions of their kind are being started, kIdleUs longer at most.
 //
 // The start frame's payload is JSON: {instance_id, memory_bytes (the limit where no cgroup holds it, else 0), credentials: [id, secret,
-// token], code, handler, initializer, environment: {name: value}, concurrency, region, account, function: {name, handler, memory, timeout, initialization_timeout},
-// service: {name, log_project, log_store, qualifier, version_id}, pre_stop, pre_freeze: handler or ""}.
+// token], code, handler, initializer, environment: {name: value}, concurrency, cores: [those the server may use], region, account,
+// function: {name, handler, memory, timeout, initialization_timeout}, service: {name, log_project, log_store, qualifier, version_id}, pre_stop, pre_freeze: handler or ""}.
 
 #include <deque>
 #include <map>

@@ -1,8 +1,5 @@
 #include "runtime/python.h"
 
-#include <sched.h>
-#include <unistd.h>
-
 #include "base/encoding.h"
 #include "base/json.h"
 #include "functions/lifecycle.h"
@@ -11,17 +8,6 @@ namespace mayfly::runtime {
 namespace {
 
 constexpr const char* kPython = "/usr/bin/python3";  // by absolute path: PATH comes from the function's template (aliyun-fc.md 2.2)
-
-// The cores that this process may use: those of its first thread, which is no shard's and so is not pinned.
-std::vector<int> server_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cores;
-  if (::sched_getaffinity(::getpid(), sizeof set, &set) < 0) return cores;
-  for (int core = 0; core < CPU_SETSIZE; ++core)
-    if (CPU_ISSET(core, &set)) cores.push_back(core);
-  return cores;
-}
 
 }  // namespace
 
