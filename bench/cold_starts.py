@@ -12,7 +12,7 @@ COPIES = 20       # functions of one code, each cold once a round
 ROUNDS = 4        # the first round makes zygotes and fills caches, and is told apart
 KEEP_ALIVE = 1    # seconds
 CASES = (("python", "hello", "Python, standard library", 3), ("python", "with_cv2.hello", "Python with cv2 and numpy", 5), ("cpp", "hello", "C++", 3), ("node", "hello", "Node", 10),
-         ("java", "hello", "Java", 40))
+         ("java", "hello", "Java", 40), ("php", "hello", "PHP", None))
 AT_ONCE = 200
 NAP_MS = 1500     # longer than it takes to start them all, so that none serves two
 STARTS_GOAL = 500
@@ -43,7 +43,7 @@ def phases_of(server, name):
 def cold(bench):
     results = {}
     for language, function, title, goal in CASES:
-        if why := languages.missing(bench, language):
+        if why := languages.missing(bench.bin, language):
             bench.skip("cold", title, why)
             continue
         server = bench.mayfly("--keep-alive", str(KEEP_ALIVE), pinned=False)
@@ -72,7 +72,7 @@ def starts(bench):
     results = {}
     for language in ("cpp", "python", "node"):
         title = languages.TITLES[language]
-        if why := languages.missing(bench, language):
+        if why := languages.missing(bench.bin, language):
             bench.skip("starts", title, why)
             continue
         server = bench.mayfly("--keep-alive", "1", "--max-instances", str(AT_ONCE + 10), pinned=False)

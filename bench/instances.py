@@ -34,7 +34,6 @@ import peers
 
 PARTS = ("calls", "relay", "cold", "starts", "mixed", "many", "overload", "soak")
 CLIENTS = (1, 16, 64)
-GOALS_US = {"cpp": 10, "python": 15, "node": 18}  # CPU of a call at 16 clients
 RELAY_GOAL_US = 8
 MIXED_FUNCTIONS, MIXED_GOAL = 100, 0.95
 
@@ -142,7 +141,7 @@ class Bench:
 
     def relay(self):
         """A C++ function calls another, anonymously, over connections that it keeps."""
-        if why := languages.missing(self, "cpp"):
+        if why := languages.missing(self.bin, "cpp"):
             return self.skip("relay", "function to function", why)
         server = self.mayfly()
         try:
@@ -173,7 +172,7 @@ class Bench:
         """100 functions in turn, and one of them, at 16 clients."""
         results = {}
         for language in ("cpp", "python", "node"):
-            if why := languages.missing(self, language):
+            if why := languages.missing(self.bin, language):
                 self.skip("mixed", language, why)
                 continue
             server = self.mayfly()

@@ -47,7 +47,7 @@ def recovery_seconds(program, port, clients, request, rate):
 
 
 def run(bench):
-    language = "python" if languages.missing(bench, "cpp") else "cpp"
+    language = "python" if languages.missing(bench.bin, "cpp") else "cpp"
     server = bench.mayfly(pinned=False)
     try:
         name = languages.create(bench, server, language, "work", timeout=30, memory=128)

@@ -14,11 +14,11 @@ import subprocess
 import tempfile
 import time
 
+import languages
 import measure
 
 HERE = pathlib.Path(__file__).resolve().parent
-BODY = b'{"name":"mayfly"}'
-POST = measure.raw("POST", "/", {"Host": "127.0.0.1", "Content-Type": "application/json"}, BODY)
+POST = measure.raw("POST", "/", {"Host": "127.0.0.1", "Content-Type": "application/json"}, languages.BODY)
 START_SECONDS = 20
 GIVEN = ("of-watchdog", "classic-watchdog", "nuclio")
 

@@ -3,40 +3,35 @@
 
 soak.py [--seconds 20] [--functions PROGRAM] [--seed N] [--json FILE]
 
-Python functions always; C++ ones when PROGRAM (bench_functions) is given; Node ones when Mayfly has a runtime for it and the machine a node.
+In every language that this machine and this build have; C++ when bench_functions (PROGRAM) is built. What is left out is said.
 Counted before the load and after it, both times with every instance gone: processes, network namespaces, cgroups, mounts, descriptors and
 memory of the server, folders of its state. The whole proof takes 30 minutes, --seconds 1800; CI runs a short one.
 """
 import argparse
-import atexit
-import base64
 import collections
-import email.utils
-import hashlib
-import hmac
 import http.client
 import json
 import os
 import pathlib
 import random
-import shutil
 import signal
+import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import zipfile
 
 import support
 
-FUNCTIONS = support.SOURCE / "bench" / "functions"
+sys.path.insert(0, str(support.SOURCE / "bench"))
+import languages
+
 CLIENTS = 8
 KILL_EVERY_S = 0.25
 KEEP_ALIVE_S = 2
 ANSWER_S = 45            # more than any timeout of the functions: who waits longer waits for ever
 SETTLE_S = 60            # at most, until what is idle is gone
-LANGUAGES = {"python": ("python3", "index.echo"), "cpp": ("cpp", "functions.echo"), "node": ("nodejs20", "index.echo")}
+SEVERAL_AT_ONCE = ("cpp", "node")
 # What may be more afterwards than before: pools that happen to be fuller, connections of the last request. A leak grows with the kills.
 ALLOWED = {"processes": (4, ""), "network namespaces": (4, ""), "cgroups": (4, ""), "mounts": (4, ""), "open files of the server": (16, ""), "entries of the state folder": (16, ""),
            "resident memory of the server": (24, "MB")}
@@ -104,34 +99,6 @@ def killable(server):
     return [pid for pid in every if not below[pid] and not read(f"/proc/{pid}/comm").startswith("mayfly")]
 
 
-def package(language, program):
-    """The path of a zip with the functions of a language."""
-    file = tempfile.NamedTemporaryFile(suffix=".zip", delete=False)
-    atexit.register(os.unlink, file.name)
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        if language == "cpp":
-            entry = zipfile.ZipInfo("functions")
-            entry.external_attr = 0o100755 << 16
-            archive.writestr(entry, pathlib.Path(program).read_bytes(), zipfile.ZIP_DEFLATED)
-        else:
-            name = "index.py" if language == "python" else "index.js"
-            archive.writestr(name, (FUNCTIONS / name).read_text())
-    file.close()
-    return file.name
-
-
-def absent(options):
-    """{language: why it does not take part}."""
-    out = {}
-    if not options.functions:
-        out["cpp"] = "no --functions PROGRAM"
-    if not (support.SOURCE / "runtimes" / "nodejs" / "main.js").exists():
-        out["node"] = "Mayfly has no Node runtime"
-    elif not shutil.which("node"):
-        out["node"] = "no node on this machine"
-    return out
-
-
 class Soak:
     def __init__(self, server, names, seed):
         self.server, self.names, self.seed = server, names, seed
@@ -139,18 +106,15 @@ class Soak:
         self.lock, self.end = threading.Lock(), threading.Event()
 
     def invoke(self, connection, name, event):
-        path = f"/2016-08-15/services/soak/functions/{name}/invocations"
-        date = email.utils.formatdate(usegmt=True)
-        text = f"POST\n\napplication/octet-stream\n{date}\n{path}".encode()
-        signature = base64.b64encode(hmac.new(self.server.key_secret.encode(), text, hashlib.sha256).digest()).decode()
-        connection.request("POST", path, event, {"Date": date, "Content-Type": "application/octet-stream", "Authorization": f"FC {self.server.key_id}:{signature}"})
-        answer = connection.getresponse()
+        connection.sendall(languages.signed_call(self.server, name, event.encode(), service="soak"))
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
         return answer.status, answer.read().decode(errors="replace")
 
     def client(self, number):
         chance = random.Random(f"{self.seed}/{number}")
         host, port = self.server.endpoint.removeprefix("http://").split(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=ANSWER_S)
+        connection = socket.create_connection((host, int(port)), timeout=ANSWER_S)
         while not self.end.is_set():
             nonce = f"{chance.getrandbits(64):016x}"
             name = chance.choice(self.names)
@@ -227,18 +191,20 @@ def main():
     parser.add_argument("--json")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    skipped = absent(options)
+    binaries = pathlib.Path(options.functions).resolve().parent if options.functions else pathlib.Path(support.BINARY).resolve().parent
+    skipped = {language: why for language in languages.TITLES if (why := languages.missing(binaries, language))}
     server = support.Mayfly("--keep-alive", str(KEEP_ALIVE_S))
     try:
         fc, names = server.fc(), []
         fc.create_service("soak")
-        for language, (runtime, handler) in LANGUAGES.items():
+        for language in languages.TITLES:
             if language in skipped:
                 continue
-            for concurrency in (1,) if language == "python" else (1, 4):
+            package = languages.zip_of(binaries, pathlib.Path(server.data, "packages"), language)
+            for concurrency in (1, 4) if language in SEVERAL_AT_ONCE else (1,):
                 names.append(f"{language}{concurrency}")
-                fc.create_function("soak", names[-1], runtime, handler, timeout=30, memorySize=128, instanceConcurrency=concurrency,
-                                   codeZipFile=package(language, options.functions))
+                fc.create_function("soak", names[-1], languages.RUNTIMES[language], languages.handler(language, "echo"), timeout=30, memorySize=256, instanceConcurrency=concurrency,
+                                   codeZipFile=package)
         Soak(server, names, options.seed).run(3, kill=False)  # zygotes, pools and buffers are there from here on
         before = settled(server)
         soak = Soak(server, names, options.seed)
