@@ -21,6 +21,7 @@ void add_commands(CLI::App& app, CliContext& context) {
   add_dead_letters_command(app, context);
   add_deps_command(app, context);
   add_layer_command(app, context);
+  add_egress_command(app, context);
   add_scale_command(app, context);
   add_doctor_command(app, context);
   add_cloud_command(app, context);

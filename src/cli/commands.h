@@ -21,6 +21,7 @@ void add_tasks_command(CLI::App& app, CliContext& context);
 void add_dead_letters_command(CLI::App& app, CliContext& context);
 void add_deps_command(CLI::App& app, CliContext& context);
 void add_layer_command(CLI::App& app, CliContext& context);    // layer list|publish|delete
+void add_egress_command(CLI::App& app, CliContext& context);
 void add_scale_command(CLI::App& app, CliContext& context);
 void add_doctor_command(CLI::App& app, CliContext& context);
 void add_cloud_command(CLI::App& app, CliContext& context);

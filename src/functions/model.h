@@ -55,6 +55,7 @@ struct Function {
   std::map<std::string, std::string> environment;
   Code code;
   std::vector<LayerRef> layers;  // in the order they are laid into /opt: a later one covers an earlier one
+  std::vector<std::string> egress;  // granted destinations, "host:port" (egress.h)
   json::object vendor;  // instanceType, caPort, layers, lifecycle and container configuration, as sent
   int64_t created_us = 0, modified_us = 0;
 };

@@ -66,7 +66,9 @@ json::object to_json(const Function& f) {
           {"instance_concurrency", f.instance_concurrency}, {"environment", environment},
           {"code", json::object{{"digest", f.code.digest}, {"checksum", f.code.checksum}, {"size_bytes", f.code.size_bytes}}},
           {"vendor", f.vendor}, {"created_us", f.created_us}, {"modified_us", f.modified_us}};
-  if (!layers.empty()) out["layers"] = std::move(layers);  // without any, a row is what earlier releases wrote: etags and revisions stay
+  // Without any, a row is what earlier releases wrote: etags and revisions stay.
+  if (!layers.empty()) out["layers"] = std::move(layers);
+  if (!f.egress.empty()) out["egress"] = json::value_from(f.egress);
   return out;
 }
 
@@ -111,6 +113,8 @@ Function function_from(const json::value& v) {
   f.code = {string_or(code, "digest"), string_or(code, "checksum"), static_cast<uint64_t>(int_or(code, "size_bytes"))};
   if (const json::value* layers = find(v, "layers"); layers && layers->is_array())
     for (const auto& item : layers->get_array()) f.layers.push_back({string_or(item, "name"), int_or(item, "version"), string_or(item, "digest")});
+  if (const json::value* egress = find(v, "egress"); egress && egress->is_array())
+    for (const auto& item : egress->get_array()) f.egress.push_back(std::string(view(item.as_string())));
   return f;
 }
 

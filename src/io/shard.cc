@@ -378,6 +378,22 @@ Task<std::expected<std::unique_ptr<Stream>, StreamError>> Shard::connect(sys::Fd
   co_return std::make_unique<SocketStream>(*this, std::move(socket), fmt::format("{}:{}", host, port));
 }
 
+Task<std::expected<std::vector<std::string>, StreamError>> Shard::resolve(std::string host, Deadline deadline) {
+  using Addresses = std::expected<std::vector<std::string>, StreamError>;
+  // Shared with Asio's handler, which comes after the deadline too.
+  auto found = std::make_shared<OneShot<Addresses>>(*this);
+  auto resolver = std::make_shared<asio::ip::tcp::resolver>(impl_->context);
+  resolver->async_resolve(host, "", [found, resolver](const ErrorCode& error, const asio::ip::tcp::resolver::results_type& results) {
+    if (error) return found->set(std::unexpected(StreamError::reset));
+    std::vector<std::string> addresses;
+    for (const auto& each : results) addresses.push_back(each.endpoint().address().to_string());
+    found->set(std::move(addresses));
+  });
+  auto answer = co_await found->wait(deadline);
+  if (!answer) resolver->cancel();
+  co_return answer ? std::move(*answer) : Addresses(std::unexpected(StreamError::timed_out));
+}
+
 Task<std::expected<void, StreamError>> Shard::wait_readable(int fd, Deadline deadline) {
   Descriptor descriptor(impl_->context, fd);
   auto ready = co_await Ready<Descriptor>{*this, descriptor, Descriptor::wait_read, deadline};

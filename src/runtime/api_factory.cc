@@ -114,7 +114,7 @@ io::Task<Expected<ApiFactory::Launched, StartError>> ApiFactory::launch(StartCon
     out.listener = host_.shard().adopt_listener(std::move(doors[own_door]));
     doors.erase(doors.begin() + static_cast<ptrdiff_t>(own_door));
   }
-  host_.open_door(*out.box, *context.runnable);
+  co_await host_.open_door(out.box, context.runnable);
   co_return out;
 }
 

@@ -1,10 +1,12 @@
 #include "runtime/dns.h"
 
-#include <sys/socket.h>
+#include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 
+#include "base/encoding.h"
 #include "sandbox/etc.h"
 
 namespace mayfly::runtime {
@@ -34,12 +36,15 @@ std::optional<std::string> read_name(std::string_view query, size_t& at) {
 
 }  // namespace
 
-std::optional<std::string> answer_name(std::string_view query) {
+std::optional<std::string> answer_name(std::string_view query, const HostAddresses& granted) {
   if (query.size() < kHeaderBytes || (static_cast<unsigned char>(query[2]) & 0xf8) != 0 || number(query, 4) != 1) return std::nullopt;
   size_t at = kHeaderBytes;
   auto name = read_name(query, at);
   if (!name || at + 4 > query.size()) return std::nullopt;
-  bool ours = sandbox::is_cloud_host(*name);
+  std::string inside = "127.0.0.1";
+  auto found = granted.find(lower(*name));
+  if (found != granted.end()) inside = found->second;
+  bool ours = found != granted.end() || sandbox::is_cloud_host(*name);
   bool address = ours && number(query, at) == kTypeA && number(query, at + 2) == kClassIn;
   at += 4;
   std::string out(query.substr(0, 2));
@@ -49,8 +54,11 @@ std::optional<std::string> answer_name(std::string_view query) {
   out += static_cast<char>(address ? 1 : 0);
   out += std::string_view("\0\0\0\0", 4);
   out += query.substr(kHeaderBytes, at - kHeaderBytes);
-  // A pointer to the question's name, A, IN, 60 s, four bytes: 127.0.0.1.
-  if (address) out += std::string_view("\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\1", 16);
+  if (!address) return out;
+  out += std::string_view("\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4", 12);  // a pointer to the question's name, A, IN, 60 s, four bytes
+  in_addr bytes{};
+  ::inet_pton(AF_INET, inside.c_str(), &bytes);
+  out.append(reinterpret_cast<const char*>(&bytes), sizeof bytes);
   return out;
 }
 
@@ -67,7 +75,7 @@ io::Task<void> serve_names(io::Shard& shard, std::shared_ptr<const NameServer> s
       socklen_t size = sizeof from;
       ssize_t got = ::recvfrom(server->socket.get(), query, sizeof query, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &size);
       if (got < 0) break;
-      auto answer = answer_name({query, static_cast<size_t>(got)});
+      auto answer = answer_name({query, static_cast<size_t>(got)}, server->granted);
       if (answer) ::sendto(server->socket.get(), answer->data(), answer->size(), MSG_DONTWAIT | MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&from), size);
     }
     if (!co_await shard.wait_readable(server->socket.get(), io::Deadline::never())) co_return;

@@ -76,6 +76,11 @@ TEST(Names, OfTheVendorLeadToTheLoopback) {
   EXPECT_EQ(hex_encode(*answer_name(query(kOss))), "abcd85800001000100000000" + kOss + "00010001" "c00c000100010000003c00047f000001");
 }
 
+TEST(Names, ThatWereGrantedLeadToTheirListeners) {
+  std::string asked = "076578616d706c6503636f6d00";  // example.com
+  EXPECT_EQ(hex_encode(*answer_name(query(asked), {{"example.com", "127.0.1.7"}})), "abcd85800001000100000000" + asked + "00010001" "c00c000100010000003c00047f000107");
+}
+
 TEST(Names, OfTheVendorHaveNoOtherAddresses) { EXPECT_EQ(hex_encode(*answer_name(query(kOss, "001c"))), "abcd85800001000000000000" + kOss + "001c0001"); }
 
 TEST(Names, OfEverybodyElseDoNotExist) {

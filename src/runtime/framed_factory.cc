@@ -145,11 +145,11 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> FramedFactory::start(S
   Boxed box;
   try {
     box = runtime.program.empty() ? co_await launch_own(context) : co_await take_generic(context, runtime);
+    if (box) co_await host_.open_door(*box, context.runnable);
   } catch (const sys::Fault& fault) {
     box = fail(StartError::sandbox, fault.what());
   }
   if (!box) co_return std::unexpected(box.error());
-  host_.open_door(**box, *context.runnable);
   std::string id = host_.new_instance_id();
   auto frames = std::move((*box)->sandbox().frames);
   std::string start = framed_start(context, host_.options(), id, host_.has_cgroups() ? 0 : memory_limit(function));

@@ -13,6 +13,8 @@ namespace {
 constexpr uint64_t kUnprivilegedUids = 1'000'000'000;  // far above what distributions give to users and containers
 constexpr const char* kGroupPrefix = "mayfly-";
 
+io::Task<void> end_egress(std::shared_ptr<Egress> egress) { co_await egress->close(); }
+
 }  // namespace
 
 std::string door_name(const std::string& key, uint64_t revision) { return fmt::format("{}#{}", key, revision); }
@@ -21,6 +23,7 @@ std::string door_key(const std::string& door) { return door.substr(0, door.rfind
 Box::~Box() {
   if (names_) names_->close();
   if (!door_.empty()) doors_.close(door_);
+  if (egress_) host_.spawn(end_egress(std::move(egress_)));
 }
 
 Host::Host(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng)
@@ -72,18 +75,24 @@ io::Task<Expected<std::shared_ptr<Box>, StartError>> Host::launch(sandbox::Plan 
       default: co_return fail(StartError::sandbox, error.message, error.hint);
     }
   }
-  co_return std::make_shared<Box>(doors_, std::move(*launched));
+  co_return std::make_shared<Box>(*this, doors_, std::move(*launched));
 }
 
-void Host::open_door(Box& box, const functions::Runnable& runnable) {
-  auto sockets = std::move(box.sandbox().doors);
-  if (sockets.empty()) return;
-  box.door_ = fmt::format("{}.{}", door_name(runnable.key(), runnable.revision), next_door_++);
-  box.names_ = std::make_shared<NameServer>(std::move(sockets.back()));
+io::Task<void> Host::open_door(std::shared_ptr<Box> box, std::shared_ptr<const functions::Runnable> runnable) {
+  auto sockets = std::move(box->sandbox().doors);
+  if (sockets.empty()) co_return;
+  box->door_ = fmt::format("{}.{}", door_name(runnable->key(), runnable->revision), next_door_++);
+  box->names_ = std::make_shared<NameServer>(std::move(sockets.back()));
   sockets.pop_back();
-  tasks_.spawn(serve_names(shard_, box.names_));
+  if (!runnable->function.egress.empty()) {
+    box->egress_ = std::make_shared<Egress>(shard_);
+    auto rules = functions::parse_egress(runnable->function.egress);  // checked when they were granted
+    if (rules) co_await box->egress_->open(box->sandbox(), std::move(*rules));
+    box->names_->granted = box->egress_->names();
+  }
+  tasks_.spawn(serve_names(shard_, box->names_));
   constexpr size_t kHttps = 1;  // second in base_plan's list
-  for (size_t i = 0; i < sockets.size(); ++i) doors_.open(box.door_, {std::move(sockets[i]), i == kHttps ? "https" : "http"});
+  for (size_t i = 0; i < sockets.size(); ++i) doors_.open(box->door_, {std::move(sockets[i]), i == kHttps ? "https" : "http"});
 }
 
 std::shared_ptr<Process> Host::supervise(Process::Parts parts) {

@@ -8,6 +8,7 @@
 
 #include "io/group.h"
 #include "runtime/dns.h"
+#include "runtime/egress.h"
 #include "runtime/instance.h"
 #include "runtime/process.h"
 #include "sandbox/nursery.h"
@@ -15,11 +16,13 @@
 
 namespace mayfly::runtime {
 
+class Host;
+
 // A sandbox and its open door. Shared by the processes inside and the executor that may put more of them there; the door closes and
 // everything inside ends when the last of them lets go.
 class Box {
  public:
-  Box(DoorKeeper& doors, std::unique_ptr<sandbox::Sandbox> sandbox) : doors_(doors), sandbox_(std::move(sandbox)) {}
+  Box(Host& host, DoorKeeper& doors, std::unique_ptr<sandbox::Sandbox> sandbox) : host_(host), doors_(doors), sandbox_(std::move(sandbox)) {}
   Box(const Box&) = delete;
   ~Box();
 
@@ -27,10 +30,12 @@ class Box {
 
  private:
   friend class Host;
+  Host& host_;
   DoorKeeper& doors_;
   std::unique_ptr<sandbox::Sandbox> sandbox_;
   std::string door_;  // empty until it is open
   std::shared_ptr<NameServer> names_;
+  std::shared_ptr<Egress> egress_;  // null without grants; shared with its tasks
 };
 
 class Host {
@@ -49,8 +54,9 @@ class Host {
 
   // A sandbox with its program running.
   io::Task<Expected<std::shared_ptr<Box>, StartError>> launch(sandbox::Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline);
-  // Lets requests of `runnable`'s code through; once per box.
-  void open_door(Box& box, const functions::Runnable& runnable);
+  // Lets requests of `runnable`'s code through, and its connections to where it was granted egress; once per box, before the code runs.
+  // Throws sys::Fault when the kernel refuses a listener.
+  io::Task<void> open_door(std::shared_ptr<Box> box, std::shared_ptr<const functions::Runnable> runnable);
 
   // A process with its two tasks running.
   std::shared_ptr<Process> supervise(Process::Parts parts);

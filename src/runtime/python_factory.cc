@@ -51,7 +51,7 @@ io::Task<PythonFactory::ZygoteResult> PythonFactory::make_zygote(StartContext co
     zygote->close();
     co_return std::unexpected(configured.error());
   }
-  host_.open_door(*box, *context.runnable);
+  co_await host_.open_door(box, context.runnable);
   co_return zygote;
 }
 

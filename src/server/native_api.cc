@@ -2,6 +2,7 @@
 
 #include "auth/sign_fc.h"
 #include "base/encoding.h"
+#include "server/egress_api.h"
 #include "server/handler_file.h"
 #include "server/native_reply.h"
 #include "server/scaling_api.h"
@@ -42,8 +43,8 @@ io::Task<http::Response> NativeApi::handle(io::Loop& loop, http::Request request
   std::string_view path = request.raw_path;
   path.remove_prefix(kPrefix.size());
   bool ends_letter = path.starts_with("dead-letters/"), ends_call = path.starts_with("async/");
-  bool scales = path.starts_with("functions/") && path.ends_with("/scaling");
-  if (request.method != "GET" && !ends_letter && !ends_call && !scales) co_return error(405, "MethodNotAllowed", fmt::format("{} only answers GET", request.raw_path));
+  bool scales = path.starts_with("functions/") && path.ends_with("/scaling"), grants = path.starts_with("functions/") && path.ends_with("/egress");
+  if (request.method != "GET" && !ends_letter && !ends_call && !scales && !grants) co_return error(405, "MethodNotAllowed", fmt::format("{} only answers GET", request.raw_path));
   if (path == "health") co_return reply(200, json::object{{"status", "ok"}});
   bool open = path == "metrics" && from_loopback(request);
   if (!open) {
@@ -67,8 +68,12 @@ io::Task<http::Response> NativeApi::handle(io::Loop& loop, http::Request request
   if (path.starts_with("functions/")) {
     std::string_view rest = path.substr(std::string_view("functions/").size());
     size_t slash = rest.find('/');
+    std::string_view function = rest.substr(slash + 1, rest.rfind('/') - slash - 1);  // of the two below
+    if (slash != rest.npos && grants) {
+      EgressApi egress(context_.catalogue);
+      co_return co_await egress.handle(loop, request.method, percent_decode(rest.substr(0, slash)), percent_decode(function), request.query());
+    }
     if (slash != rest.npos && scales) {
-      std::string_view function = rest.substr(slash + 1, rest.rfind('/') - slash - 1);
       ScalingApi scaling(context_.catalogue, context_.settings, context_.dispatcher);
       co_return co_await scaling.handle(loop, request.method, percent_decode(rest.substr(0, slash)), percent_decode(function), request.query());
     }

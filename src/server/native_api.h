@@ -31,7 +31,7 @@ class NativeApi final : public gateway::Dialect {
   static constexpr size_t kMaxDeadLettersPage = 1'000;
 
   struct Context {
-    const functions::Catalogue& catalogue;
+    functions::Catalogue& catalogue;
     functions::Settings& settings;
     dispatch::Dispatcher& dispatcher;
     dispatch::AsyncInvoker& async;
