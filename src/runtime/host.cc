@@ -10,7 +10,6 @@
 namespace mayfly::runtime {
 namespace {
 
-constexpr uint64_t kUnprivilegedUids = 1'000'000'000;  // far above what distributions give to users and containers
 constexpr const char* kGroupPrefix = "mayfly-";
 
 io::Task<void> end_egress(std::shared_ptr<Egress> egress) { co_await egress->close(); }
@@ -61,10 +60,8 @@ std::optional<sys::Cgroup> Host::group(const std::string& name, uint64_t memory_
 }
 
 std::string Host::new_instance_id() { return "c-" + rng_.hex(24); }
-uint32_t Host::new_uid() { return static_cast<uint32_t>(kUnprivilegedUids + rng_.below(kUnprivilegedUids)); }
 
 io::Task<Expected<std::shared_ptr<Box>, StartError>> Host::launch(sandbox::Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline) {
-  plan.host_uid = new_uid();
   if (!cgroups_) plan.processes = kMaxProcesses;
   auto launched = co_await nursery_.launch(std::move(plan), std::move(cgroup), deadline);
   if (!launched) {

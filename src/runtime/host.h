@@ -50,7 +50,6 @@ class Host {
   // A memory group of its own, or none where the machine has none for us.
   std::optional<sys::Cgroup> group(const std::string& name, uint64_t memory_bytes, uint64_t processes);
   std::string new_instance_id();  // "c-" and 24 hex digits
-  uint32_t new_uid();             // unprivileged, far above what distributions give to users and containers
 
   // A sandbox with its program running.
   io::Task<Expected<std::shared_ptr<Box>, StartError>> launch(sandbox::Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline);

@@ -121,7 +121,7 @@ io::Task<void> Zygote::read_messages(std::shared_ptr<Zygote> self) {
     if (!co_await self->shard_.wait_readable(self->sandbox().control(), io::Deadline::never())) open = false;
   }
   self->sandbox().kill();
-  (void)co_await self->shard_.wait_readable(self->sandbox().process().pidfd.get(), io::Deadline::after_us(self->shard_, kEndGraceUs));
+  (void)co_await self->shard_.wait_readable(self->sandbox().whole().get(), io::Deadline::after_us(self->shard_, kEndGraceUs));
   self->lost();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // `mayfly __sandbox-init`: the nursery, see protocol.h. The server starts its own binary again with this argument (never fork without
-// exec in a multithreaded process); everything of a sandbox is then forked from that small process.
+// exec in a multithreaded process). What then serves is a program of its own that the binary carries: fork copies, and each exit takes
+// down, the tables of all that is mapped, and a server with its libraries is fifty times what the nursery needs.
 
 #include <string_view>
 

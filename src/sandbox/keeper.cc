@@ -1,5 +1,6 @@
 #include "sandbox/keeper.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/json.h"
 #include "sandbox/program.h"
 #include "sandbox/protocol.h"
 #include "sandbox/steps.h"
@@ -20,46 +22,46 @@ namespace {
 
 class Keeper {
  public:
-  Keeper(sys::Fd link, const std::string& seccomp) : link_(std::move(link)), seccomp_(seccomp) {}
-
-  void prepare();  // all that needs no plan
+  void prepare(const std::string& seccomp);  // all that needs no plan
   void launch();
   void serve();
 
  private:
-  json::value next_order(std::vector<sys::Fd>& fds);
+  sys::Message next_order();
   void build();
-  void specialise(const Plan& plan, const std::vector<Tree>& trees);
-  void start_program(const Plan& plan, Launch what);
   bool take_request();
   void answer(const std::string& request, std::vector<sys::Fd> fds);
   void reap();
 
-  sys::Fd link_, lifeline_;
-  const std::string& seccomp_;
+  sys::Fd link_{kKeeperLinkFd}, program_link_{kProgramLinkFd}, lifeline_;
   const char* step_ = "user namespace";  // being taken, for the sentence the server shows when the kernel refuses it
   std::string failed_;                   // words of the failure of prepare(), which nobody can be told before there is a lifeline
   std::vector<sys::Fd> doors_;
   pid_t program_ = -1;
 };
 
-json::value Keeper::next_order(std::vector<sys::Fd>& fds) {
+sys::Message Keeper::next_order() {
   sys::Message message;
-  if (sys::receive_message(link_.get(), kMaxPlanBytes + kMaxWordsBytes, message) != sys::Received::message) ::_exit(0);  // not needed
-  fds = std::move(message.fds);
-  auto order = parse_json(message.bytes);
-  MAYFLY_CHECK(order.has_value());
-  return std::move(*order);
+  if (sys::receive_message(link_.get(), kMaxWordsBytes, message) != sys::Received::message) ::_exit(0);  // not needed
+  return message;
 }
 
-void Keeper::prepare() {
-  auto order = next_order(doors_);
-  if (order.is_null()) return;
+void Keeper::prepare(const std::string& seccomp) {
+  auto order = next_order();
+  doors_ = std::move(order.fds);
   try {
-    build();
+    if (order.bytes == "B") build();
+    step_ = "program";
+    program_ = fork_into(0);
   } catch (const sys::Fault& fault) {
     failed_ = std::string(step_) + ": " + fault.what();
   }
+  if (program_ == 0) {
+    link_.reset();
+    doors_.clear();
+    become_program(std::move(program_link_), seccomp);
+  }
+  program_link_.reset();
 }
 
 void Keeper::build() {
@@ -67,45 +69,16 @@ void Keeper::build() {
   step_ = "mount, uts and ipc namespaces";
   sys::check(::unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC), "unshare", "namespaces");
   step_ = "root file system";
-  mount_own_proc();
+  mount_own();
 }
 
 void Keeper::launch() {
-  std::vector<sys::Fd> fds;
-  auto order = next_order(fds);
-  Plan plan = plan_from_value(order.at("launch"));
-  const auto& targets = order.at("targets").as_array();
-  Launch what = take_launch(plan, fds, targets.size());
-  std::vector<Tree> trees;
-  for (size_t i = 0; i < targets.size(); ++i) trees.push_back({std::move(fds[i]), std::string(view(targets[i].as_string()))});
+  lifeline_ = std::move(next_order().fds.at(0));
   link_.reset();
-  lifeline_ = std::move(what.lifeline);
-  try {
-    if (failed_.empty() && plan.isolation == Isolation::full) specialise(plan, trees);
-    if (failed_.empty()) start_program(plan, std::move(what));
-  } catch (const sys::Fault& fault) {
-    failed_ = std::string(step_) + ": " + fault.what();
+  if (!failed_.empty()) {
+    sys::send_message(lifeline_.get(), to_text(json::object{{"failed", failed_}}));
+    ::_exit(kProgramFailed);
   }
-  if (failed_.empty()) return;
-  sys::send_message(lifeline_.get(), to_text(json::object{{"failed", failed_}}));
-  ::_exit(kProgramFailed);
-}
-
-void Keeper::specialise(const Plan& plan, const std::vector<Tree>& trees) {
-  step_ = "host name";
-  name_host(plan.hostname);
-  step_ = "files of the root file system";
-  attach_trees(trees);
-  write_files(plan.files);
-  if (!plan.confined) return;
-  step_ = "private folders";
-  private_mounts(plan.tmp_bytes);
-}
-
-void Keeper::start_program(const Plan& plan, Launch what) {
-  step_ = "program";
-  program_ = fork_into(0);
-  if (program_ == 0) become_program(plan, std::move(what), seccomp_);
   std::vector<sys::Fd> pidfds;
   pidfds.push_back(sys::open_pidfd(::getpid()));
   pidfds.push_back(sys::open_pidfd(program_));
@@ -177,13 +150,17 @@ void Keeper::serve() {
 
 }  // namespace
 
-void keep(sys::Fd link, const std::string& seccomp) {
+void keep(sys::Fd link, sys::Fd program_link, const std::string& seccomp) {
   try {
     ::prctl(PR_SET_NAME, "mayfly-keeper");
-    if (::dup3(link.release(), kLinkFd, O_CLOEXEC) < 0) ::_exit(kProgramFailed);
-    ::close_range(kLinkFd + 1, ~0u, 0);  // the nursery's, and the links of other keepers
-    Keeper keeper(sys::Fd(kLinkFd), seccomp);
-    keeper.prepare();
+    // The nursery's own, and the links of other keepers, are closed.
+    sys::Fd moved(static_cast<int>(sys::check(::fcntl(program_link.get(), F_DUPFD_CLOEXEC, kProgramLinkFd + 1), "fcntl")));
+    sys::check(::dup3(link.release(), kKeeperLinkFd, O_CLOEXEC), "dup3");
+    sys::check(::dup3(moved.release(), kProgramLinkFd, O_CLOEXEC), "dup3");
+    ::close_range(kProgramLinkFd + 1, ~0u, 0);
+    program_link.release();
+    Keeper keeper;
+    keeper.prepare(seccomp);
     keeper.launch();
     keeper.serve();
   } catch (const sys::Fault& fault) {

@@ -7,7 +7,7 @@
 
 namespace mayfly::sandbox {
 
-// What a fresh fork of the nursery becomes. `link` leads to the nursery; `seccomp` is the filter of confined programs.
-[[noreturn]] void keep(sys::Fd link, const std::string& seccomp);
+// What a fresh fork of the nursery becomes. The links lead to the nursery; `seccomp` is the filter of confined programs.
+[[noreturn]] void keep(sys::Fd link, sys::Fd program_link, const std::string& seccomp);
 
 }  // namespace mayfly::sandbox

@@ -7,17 +7,16 @@
 
 #include <cstring>
 
-#include "sandbox/nursery.h"
 #include "sandbox/protocol.h"
 #include "sys/fault.h"
 
 namespace mayfly::sandbox {
 
-void Sandbox::kill() { sys::kill(parts_.keeper.pidfd, SIGKILL); }
+void Sandbox::kill() { sys::kill(parts_.keeper, SIGKILL); }
 
 Sandbox::~Sandbox() {
   kill();
-  sys::wait_end(parts_.keeper.pidfd);
+  sys::wait_end(parts_.keeper);
   if (parts_.cgroup) parts_.cgroup->remove();
 }
 
@@ -35,7 +34,7 @@ void Sandbox::read_exit() {
 
 io::Task<std::optional<int>> Sandbox::exit_status(io::Deadline deadline) {
   if (!exit_) {
-    if (!co_await parts_.nursery->shard().wait_readable(parts_.keeper.pidfd.get(), deadline)) co_return std::nullopt;
+    if (!co_await parts_.nursery->shard().wait_readable(parts_.keeper.get(), deadline)) co_return std::nullopt;
     read_exit();
   }
   co_return exit_;
@@ -77,12 +76,6 @@ io::Task<Expected<void, LaunchError>> Sandbox::mount(std::vector<Bind> binds, io
   theirs.reset();
   MAYFLY_CO_TRY(auto nothing, co_await reply_of_keeper(std::move(ours), deadline));
   co_return Expected<void, LaunchError>{};
-}
-
-io::Task<Expected<std::unique_ptr<Sandbox>, LaunchError>> launch(io::Shard& shard, std::string self_path, Plan plan, std::optional<sys::Cgroup> cgroup,
-                                                                 io::Deadline deadline) {
-  Nursery nursery(shard, {.self_path = std::move(self_path), .ready = 0});
-  co_return co_await nursery.launch(std::move(plan), std::move(cgroup), deadline);
 }
 
 }  // namespace mayfly::sandbox

@@ -29,8 +29,7 @@ class Sandbox {
   struct Parts {
     std::shared_ptr<NurseryLink> nursery;  // shared with all its sandboxes
     sys::Fd lifeline;                      // to the keeper: the sandbox ends when this is closed
-    sys::Child keeper;                     // its pidfd; its number is the nursery's to know
-    sys::Fd program;                       // pidfd
+    sys::Fd keeper, program;               // pidfds
     sys::Fd control;
     std::optional<sys::Cgroup> cgroup;
   };
@@ -47,8 +46,8 @@ class Sandbox {
 
   // pidfd of the program, for signals to it alone and for its memory.
   const sys::Fd& program() const { return parts_.program; }
-  // The sandbox as a whole: its pidfd is readable once nothing runs inside any more.
-  const sys::Child& process() const { return parts_.keeper; }
+  // pidfd of the sandbox as a whole: readable once nothing runs inside any more.
+  const sys::Fd& whole() const { return parts_.keeper; }
   void kill();  // SIGKILL for all that is inside
 
   // The wait status of the program, once it has ended and all it left running with it (SIGKILL when kill() ended it); nullopt at the deadline.
@@ -65,8 +64,5 @@ class Sandbox {
   Parts parts_;
   std::optional<int> exit_;
 };
-
-// As Nursery::launch of a nursery made for this one launch.
-io::Task<Expected<std::unique_ptr<Sandbox>, LaunchError>> launch(io::Shard& shard, std::string self_path, Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline);
 
 }  // namespace mayfly::sandbox

@@ -27,6 +27,8 @@ bool is_device(const Bind& bind) { return bind.target.starts_with("/dev/"); }
 
 constexpr uint64_t kSharedMemoryBytes = 64 << 20;  // /dev/shm, for locks and small buffers; it counts as the function's memory
 
+std::string tmp_options(uint64_t bytes) { return "mode=1777,size=" + std::to_string(bytes); }
+
 int open_tree(const std::string& path, unsigned flags) {
   return static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags));
 }
@@ -126,14 +128,18 @@ void make_file_links(const sys::Fd& root, const std::map<std::string, std::strin
   }
 }
 
-void mount_own_proc() { mount_new("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""); }
+void mount_own() {
+  mount_new("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "");
+  mount_new("tmpfs", kFiles, MS_NOSUID | MS_NODEV | MS_NOEXEC, kFilesOptions);
+  mount_new("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, tmp_options(kUsualTmpBytes));
+  mount_new("tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=" + std::to_string(kSharedMemoryBytes));
+}
 
 void attach_trees(const std::vector<Tree>& trees) {
   for (const auto& tree : trees) attach(tree, tree.target);
 }
 
 void write_files(const std::map<std::string, std::string>& files) {
-  mount_new("tmpfs", kFiles, MS_NOSUID | MS_NODEV | MS_NOEXEC, kFilesOptions);
   std::string made;  // the folder last made: neighbours come together
   for (const auto& [path, text] : files) {
     std::string folder = std::filesystem::path(kFiles + path).parent_path();
@@ -143,9 +149,8 @@ void write_files(const std::map<std::string, std::string>& files) {
   sys::check(::mount(nullptr, kFiles, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr), "mount", "files read-only");
 }
 
-void private_mounts(uint64_t tmp_bytes) {
-  mount_new("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777,size=" + std::to_string(tmp_bytes));
-  mount_new("tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=" + std::to_string(kSharedMemoryBytes));
+void make_private(uint64_t tmp_bytes) {
+  if (tmp_bytes != kUsualTmpBytes) sys::check(::mount(nullptr, "/tmp", nullptr, MS_REMOUNT | MS_NOSUID | MS_NODEV, tmp_options(tmp_bytes).c_str()), "mount", "/tmp size");
   constexpr unsigned long kReadOnly = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
   sys::check(::mount(nullptr, "/proc", nullptr, kReadOnly, nullptr), "mount", "/proc read-only");
 }

@@ -89,7 +89,7 @@ io::Task<void> remove(io::Shard& shard, std::optional<sys::Cgroup> cgroup) {
 io::Task<Launched> try_launch(std::shared_ptr<NurseryLink> nursery, const Plan& plan, const std::string& order, std::optional<sys::Cgroup>& cgroup, io::Deadline deadline) {
   io::Shard& shard = nursery->shard();
   auto [near, far] = connect(plan, cgroup);
-  bool sent = co_await nursery->send(order, fds_of(far), deadline);
+  bool sent = co_await nursery->send(order, fds_of(far, With::lifeline), deadline);
   far = {};
   if (!sent) co_return fail(LaunchError::timed_out, "the sandbox nursery did not take the plan in time");
   auto words = co_await read_report(shard, std::move(near.report), deadline);
@@ -102,7 +102,7 @@ io::Task<Launched> try_launch(std::shared_ptr<NurseryLink> nursery, const Plan& 
   MAYFLY_CHECK_OP(message->fds.size(), >=, size_t{2});
   auto sandbox = std::make_unique<Sandbox>(Sandbox::Parts{.nursery = nursery,
                                                           .lifeline = std::move(near.lifeline),
-                                                          .keeper = {.pidfd = std::move(message->fds[0])},
+                                                          .keeper = std::move(message->fds[0]),
                                                           .program = std::move(message->fds[1]),
                                                           .control = plan.confined ? sys::Fd() : std::move(near.program),
                                                           .cgroup = std::exchange(cgroup, std::nullopt)});

@@ -1,4 +1,4 @@
-#include "sandbox/init.h"
+#include "sandbox/nursery_process.h"
 
 #include <grp.h>
 #include <poll.h>
@@ -35,12 +35,12 @@ uint32_t random_uid() {
   return kUnprivilegedUids + chance % kUnprivilegedUids;
 }
 
-constexpr int kIdleMs = 1;  // nothing asked for that long: time to make a keeper ahead. Sooner it would compete with what was just started.
+// Nothing asked for that long: time to make a keeper ahead. Sooner it would compete with the start of what was just launched.
+constexpr int kIdleMs = 5;
 
 // A keeper that has been told its base and waits for its plan.
 struct Ready {
-  pid_t pid;
-  sys::Fd link;
+  sys::Fd link, program_link;
 };
 
 class Nursery {
@@ -72,19 +72,21 @@ class Nursery {
 };
 
 Ready Nursery::make_keeper(const std::optional<Base>& base) {
-  auto [ours, theirs] = sys::socket_pair(SOCK_SEQPACKET);
+  auto [link, keeper_link] = sys::socket_pair(SOCK_SEQPACKET);
+  auto [program_link, far_program_link] = sys::socket_pair(SOCK_SEQPACKET);
   auto taken = base ? nets_.take(base->doors, base->dns_door) : NetPool::Taken{};
-  if (base) template_->enter();
+  std::optional<Template::Visit> visit;
+  if (base) visit.emplace(*template_);
   pid_t pid = fork_into(base ? CLONE_NEWUSER | CLONE_NEWPID : 0);
-  if (pid == 0) keep(std::move(theirs), seccomp_);
-  if (base) template_->leave();
+  if (pid == 0) keep(std::move(keeper_link), std::move(far_program_link), seccomp_);
+  visit.reset();
   std::vector<int> handed;
   for (const auto& door : taken.doors) handed.push_back(door.get());
   keepers_[pid] = std::move(taken.net);
   // An ordinary user's keepers are the user outside, whom our own namespace knows as 0.
   if (base) map_root(pid, by_root_ ? random_uid() : 0);
-  sys::send_message(ours.get(), base ? "{}" : "null", handed);
-  return {pid, std::move(ours)};
+  sys::send_message(link.get(), base ? "B" : "N", handed);
+  return {std::move(link), std::move(program_link)};
 }
 
 void Nursery::use(const Base& base) {
@@ -112,7 +114,7 @@ void Nursery::make_ahead() {
 
 void Nursery::launch(const json::value& order, std::vector<sys::Fd> fds) {
   Plan plan = plan_from_value(order);
-  Launch what = take_launch(plan, fds);
+  Launch what = take_launch(plan, With::lifeline, fds);
   try {
     bool isolated = plan.isolation == Isolation::full;
     if (isolated && !by_root_ && !std::exchange(own_namespaces_, true)) become_root_of_own_namespaces();
@@ -123,17 +125,17 @@ void Nursery::launch(const json::value& order, std::vector<sys::Fd> fds) {
       template_->prepare(trees, plan.files);
     }
     json::array targets;
-    auto handed = fds_of(what);
+    auto handed = fds_of(what, With::no_lifeline);
     for (const auto& tree : trees) {
       targets.emplace_back(tree.target);
       handed.push_back(tree.mount.get());
     }
     std::string text = to_text(json::object{{"launch", order}, {"targets", std::move(targets)}});
-    bool sent = false;
-    while (!sent) {  // a keeper that waited may have been killed
-      auto keeper = isolated ? ready_keeper() : make_keeper(std::nullopt);
-      sent = sys::send_message(keeper.link.get(), text, handed);
-    }
+    int lifeline = what.lifeline.get();
+    auto keeper = isolated ? ready_keeper() : make_keeper(std::nullopt);
+    // One that waited may have been killed meanwhile.
+    while (!sys::send_message(keeper.link.get(), "L", {&lifeline, 1})) keeper = isolated ? ready_keeper() : make_keeper(std::nullopt);
+    sys::send_message(keeper.program_link.get(), text, handed);  // closed when the keeper could not build: it says so on the lifeline
   } catch (const std::runtime_error& fault) {  // a sys::Fault, or the words of one
     sys::send_message(what.lifeline.get(), to_text(json::object{{"failed", fault.what()}}));
   }
@@ -201,11 +203,12 @@ void Nursery::serve() {
 
 }  // namespace
 
-int init_main(int, char**) {
+int serve_nursery() {
   ::prctl(PR_SET_NAME, "mayfly-nursery");
   die_with_parent();
   ::close_range(kServerFd + 1, ~0u, 0);  // whatever a library of the server forgot to close on exec
   try {
+    raise_open_files();  // a network for every sandbox
     if (started_by_root()) sys::check(::setgroups(0, nullptr), "setgroups");
     Nursery nursery;
     nursery.serve();

@@ -20,7 +20,6 @@ json::value to_value(const Plan& plan) {
   return json::object{
       {"isolated", plan.isolation == Isolation::full},
       {"hostname", plan.hostname},
-      {"host_uid", plan.host_uid},
       {"binds", binds_to_value(plan.binds)},
       {"files", json::value_from(plan.files)},
       {"doors", json::value_from(plan.doors)},
@@ -40,7 +39,6 @@ Plan plan_from_value(const json::value& from) {
   Plan plan;
   plan.isolation = from.at("isolated").as_bool() ? Isolation::full : Isolation::none;
   plan.hostname = view(from.at("hostname").as_string());
-  plan.host_uid = from.at("host_uid").to_number<uint32_t>();
   plan.binds = binds_from_value(from.at("binds"));
   plan.files = json::value_to<std::map<std::string, std::string>>(from.at("files"));
   plan.doors = json::value_to<std::vector<uint16_t>>(from.at("doors"));

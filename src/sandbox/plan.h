@@ -20,10 +20,11 @@ struct Bind {
   bool operator==(const Bind&) const = default;
 };
 
+constexpr uint64_t kUsualTmpBytes = 512ull << 20;  // aliyun-fc.md 5.1
+
 struct Plan {
   Isolation isolation = Isolation::full;
   std::string hostname;
-  uint32_t host_uid = 0;                      // who the sandbox's root is outside when the server is root: unprivileged, one per sandbox
   std::vector<Bind> binds;
   std::map<std::string, std::string> files;   // written into the new root: /etc/hosts, ...
   std::vector<uint16_t> doors;                // TCP ports to listen on at 127.0.0.1 inside
@@ -33,7 +34,7 @@ struct Plan {
   // `frames` (a stream whose other end is Sandbox::frames).
   bool confined = false;
   bool frames = false;
-  uint64_t tmp_bytes = 512ull << 20;          // /tmp of a confined program (aliyun-fc.md 5.1)
+  uint64_t tmp_bytes = kUsualTmpBytes;        // /tmp of a confined program
   std::vector<std::string> command;           // program by absolute path and its arguments
   std::vector<std::string> environment;
   std::string folder;                         // working directory inside

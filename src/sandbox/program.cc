@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "base/check.h"
+#include "sandbox/protocol.h"
 #include "sandbox/steps.h"
 #include "sys/fault.h"
 #include "sys/file.h"
@@ -51,9 +53,21 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return out;
 }
 
-void take_steps(const Plan& plan, Launch& what, const char*& step, const std::string& seccomp) {
+void specialise(const Plan& plan, const std::vector<Tree>& trees, const char*& step) {
+  step = "host name";
+  name_host(plan.hostname);
+  step = "files of the root file system";
+  attach_trees(trees);
+  write_files(plan.files);
+  step = "private folders";
+  if (plan.confined) make_private(plan.tmp_bytes);
+}
+
+void take_steps(const Plan& plan, Launch& what, const std::vector<Tree>& trees, const char*& step, const std::string& seccomp) {
+  bool isolated = plan.isolation == Isolation::full;
   step = "parent's death";
   die_with_parent();
+  if (isolated) specialise(plan, trees, step);
   step = "cgroup";
   for (const auto& entry : std::exchange(what.entries, {})) sys::write_all(entry.get(), "0", "cgroup");
   step = "descriptors";
@@ -62,7 +76,7 @@ void take_steps(const Plan& plan, Launch& what, const char*& step, const std::st
   sys::check(::chdir(plan.folder.c_str()), "chdir", plan.folder);
   step = "limits";
   limit_resources(plan);
-  if (plan.isolation == Isolation::full) confine(plan, step, seccomp);
+  if (isolated) confine(plan, step, seccomp);
   else no_new_privileges();
   step = "program";
   sigset_t none;
@@ -74,10 +88,20 @@ void take_steps(const Plan& plan, Launch& what, const char*& step, const std::st
 
 }  // namespace
 
-void become_program(const Plan& plan, Launch what, const std::string& seccomp) {
-  const char* step = "descriptors";
+void become_program(sys::Fd link, const std::string& seccomp) {
+  sys::Message message;
+  if (sys::receive_message(link.get(), kMaxPlanBytes + kMaxWordsBytes, message) != sys::Received::message) ::_exit(0);  // not needed
+  link.reset();
+  auto order = parse_json(message.bytes);
+  MAYFLY_CHECK(order.has_value());
+  Plan plan = plan_from_value(order->at("launch"));
+  const auto& targets = order->at("targets").as_array();
+  Launch what = take_launch(plan, With::no_lifeline, message.fds, targets.size());
+  std::vector<Tree> trees;
+  for (size_t i = 0; i < targets.size(); ++i) trees.push_back({std::move(message.fds[i]), std::string(view(targets[i].as_string()))});
+  const char* step = "";
   try {
-    take_steps(plan, what, step, seccomp);
+    take_steps(plan, what, trees, step, seccomp);
   } catch (const sys::Fault& fault) {
     std::string words = std::string(step) + ": " + fault.what();
     if (::write(what.report.get(), words.data(), std::min(words.size(), kMaxWordsBytes)) < 0) ::_exit(kProgramFailed);

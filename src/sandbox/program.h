@@ -7,7 +7,7 @@
 
 namespace mayfly::sandbox {
 
-// In a fresh fork of the keeper. What stops it before its exec is written to the report, see protocol.h.
-[[noreturn]] void become_program(const Plan& plan, Launch what, const std::string& seccomp);
+// In a fresh fork of the keeper: waits on `link` for its launch. What stops it before its exec is written to the report, see protocol.h.
+[[noreturn]] void become_program(sys::Fd link, const std::string& seccomp);
 
 }  // namespace mayfly::sandbox

@@ -6,26 +6,28 @@
 
 namespace mayfly::sandbox {
 
-std::vector<int> fds_of(const Launch& launch) {
-  std::vector<int> out{launch.lifeline.get(), launch.report.get()};
+std::vector<int> fds_of(const Launch& launch, With with) {
+  std::vector<int> out;
+  if (with == With::lifeline) out.push_back(launch.lifeline.get());
+  out.push_back(launch.report.get());
   if (launch.program) out.push_back(launch.program.get());
   if (launch.output) out.push_back(launch.output.get());
   for (const auto& entry : launch.entries) out.push_back(entry.get());
   return out;
 }
 
-Launch take_launch(const Plan& plan, std::vector<sys::Fd>& fds, size_t after) {
+Launch take_launch(const Plan& plan, With with, std::vector<sys::Fd>& fds, size_t rest) {
   size_t next = 0;
   auto take = [&] {
-    MAYFLY_CHECK_OP(next + after, <, fds.size());
+    MAYFLY_CHECK_OP(next + rest, <, fds.size());
     return std::move(fds[next++]);
   };
   Launch out;
-  out.lifeline = take();
+  if (with == With::lifeline) out.lifeline = take();
   out.report = take();
   if (has_program_fd(plan)) out.program = take();
   if (plan.confined) out.output = take();
-  while (next + after < fds.size()) out.entries.push_back(take());
+  while (next + rest < fds.size()) out.entries.push_back(take());
   fds.erase(fds.begin(), fds.begin() + static_cast<ptrdiff_t>(next));
   return out;
 }

@@ -4,17 +4,19 @@
 //   server ──▶ nursery ──▶ keeper ──▶ program
 //
 // The nursery (`mayfly __sandbox-init`, one per shard, one thread, small) forks a keeper for every sandbox. The keeper is the first
-// process inside: root over the sandbox's namespaces and nothing else. It builds the sandbox, starts the program, reaps orphans, and ends
-// with the program; the kernel then ends everything else inside. It also ends when its lifeline closes, that is, when the server has
-// ended, however that came. The tenant cannot reach it: the kernel lets no signal from inside end the first process of a pid namespace,
-// and its memory and descriptors are closed to a process with fewer capabilities.
+// process inside: root over the sandbox's namespaces and nothing else. It makes what no plan is needed for and forks the process that
+// becomes the program; both then wait for a launch. Later it reaps orphans, serves the server's requests, and ends with the program; the
+// kernel then ends everything else inside. It also ends when its lifeline closes, that is, when the server has ended, however that came.
+// The tenant cannot reach it: the kernel lets no signal from inside end the first process of a pid namespace, and its memory and
+// descriptors are closed to a process with fewer capabilities.
 //
 // Sequenced packets, JSON unless said otherwise, with the descriptors named:
 //   server -> nursery   {"seccomp": base64, "ready": n}    once, first
-//   server -> nursery   {"launch": Plan}                   Launch, in the order of its members
+//   server -> nursery   {"launch": Plan}                   the descriptors of Launch, in the order of its members
 //   server -> nursery   {"mount": binds}                   the server's end of the lifeline, the reply socket
-//   nursery -> keeper   {} or null                         build what needs no plan (null: there is no isolation); the doors
-//   nursery -> keeper   {"launch": Plan, "targets": [..]}  the descriptors of Launch, then the trees of the plan's binds
+//   nursery -> keeper   "B" or "N"                         build (N: there is no isolation); the doors
+//   nursery -> keeper   "L"                                the lifeline
+//   nursery -> program  {"launch": Plan, "targets": [..]}  Launch but its lifeline, then the trees of the plan's binds
 //   keeper -> server    {"doors": n}                       on the lifeline: the keeper's pidfd, the program's, the doors in Plan's order
 //                       or {"failed": "step: call subject: error"}
 //   keeper -> server    "x" + wait status (int)            on the lifeline: the program has ended, and the keeper is about to
@@ -32,21 +34,24 @@
 
 namespace mayfly::sandbox {
 
-constexpr int kServerFd = 3;  // the nursery's socket to the server
-constexpr int kLinkFd = 3;    // the keeper's socket to the nursery, until it has its plan
+constexpr int kServerFd = 3;       // the nursery's socket to the server
+constexpr int kKeeperLinkFd = 3;   // the keeper's socket to the nursery, until it has its lifeline
+constexpr int kProgramLinkFd = 4;  // that of what becomes the program
 
 // What a launch hands down.
 struct Launch {
-  sys::Fd lifeline, report;
+  sys::Fd lifeline;               // the keeper's; the others are the program's
+  sys::Fd report;
   sys::Fd program;                // becomes kProgramFd: when the plan has frames, and for every program that is not confined
   sys::Fd output;                 // becomes 1 and 2: when the plan is confined
   std::vector<sys::Fd> entries;   // sys::Cgroup::entries
 };
 inline bool has_program_fd(const Plan& plan) { return plan.frames || !plan.confined; }
 
-std::vector<int> fds_of(const Launch& launch);
-// Takes them from the front of `fds`; `entries` is what is left but `after`.
-Launch take_launch(const Plan& plan, std::vector<sys::Fd>& fds, size_t after = 0);
+enum class With { lifeline, no_lifeline };
+std::vector<int> fds_of(const Launch& launch, With with);
+// Takes them from the front of `fds` and leaves the last `rest` there.
+Launch take_launch(const Plan& plan, With with, std::vector<sys::Fd>& fds, size_t rest = 0);
 
 // The part of a sandbox that does not depend on which function it is for: made ahead.
 struct Base {

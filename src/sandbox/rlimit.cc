@@ -14,14 +14,15 @@ void set_limit(__rlimit_resource which, rlim_t value, const char* name) {
 constexpr rlim_t kMessageQueueBytes = 800 << 10;  // the kernel's default; locked memory is for io_uring and BPF, which are refused
 constexpr rlim_t kLockedBytes = 64 << 10;
 
-// As many as the server may have: the cgroup holds the limit.
-void raise_processes() {
+void raise_limit(__rlimit_resource which, const char* name) {
   rlimit limit;
-  sys::check(::getrlimit(RLIMIT_NPROC, &limit), "getrlimit", "nproc");
-  set_limit(RLIMIT_NPROC, limit.rlim_max, "nproc");
+  sys::check(::getrlimit(which, &limit), "getrlimit", name);
+  set_limit(which, limit.rlim_max, name);
 }
 
 }  // namespace
+
+void raise_open_files() { raise_limit(RLIMIT_NOFILE, "nofile"); }
 
 void limit_resources(const Plan& plan) {
   set_limit(RLIMIT_CORE, 0, "core");
@@ -29,7 +30,7 @@ void limit_resources(const Plan& plan) {
   set_limit(RLIMIT_MSGQUEUE, kMessageQueueBytes, "msgqueue");
   set_limit(RLIMIT_MEMLOCK, kLockedBytes, "memlock");
   if (plan.processes > 0) set_limit(RLIMIT_NPROC, plan.processes, "nproc");
-  else raise_processes();
+  else raise_limit(RLIMIT_NPROC, "nproc");  // the cgroup holds it
 }
 
 }  // namespace mayfly::sandbox

@@ -1,6 +1,7 @@
 // What a sandbox costs: from Nursery::launch to the program's first instruction (a confined /bin/true), and how many are started, run to
 // their end and taken down each second. The ways of making them are compared in one run. Prints one table; exits with 1 when the target is
-// missed, so that it can be run as a check. `sandbox_bench seconds` measures the rate for that long (default 3).
+// missed, so that it can be run as a check. `sandbox_bench seconds` measures the rate for that long (default 3);
+// `sandbox_bench seconds "4 ready"` does one of the ways.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -36,15 +37,20 @@ Plan plan() {
 }
 
 enum class Way { exec_each, forked, ready_made };
-constexpr std::pair<Way, const char*> kWays[] = {{Way::exec_each, "binary started for each"}, {Way::forked, "nursery, none ready"}, {Way::ready_made, "nursery, 4 ready"}};
+constexpr std::pair<Way, const char*> kWays[] = {{Way::exec_each, "nursery started for each"}, {Way::forked, "nursery, none ready"}, {Way::ready_made, "nursery, 4 ready"}};
 
 struct Launcher {
   Launcher(io::Shard& shard, Way way) : shard(shard), way(way), nursery(shard, {.self_path = sys::self_path(), .ready = way == Way::ready_made ? size_t{4} : size_t{0}}) {}
 
   io::Task<std::unique_ptr<Sandbox>> launch() {
-    auto deadline = io::Deadline::after_us(shard, 10 * kMicrosPerSecond);
-    auto launched = way == Way::exec_each ? co_await sandbox::launch(shard, sys::self_path(), plan(), std::nullopt, deadline)
-                                          : co_await nursery.launch(plan(), std::nullopt, deadline);
+    if (way == Way::exec_each) {
+      Nursery own(shard, {.self_path = sys::self_path(), .ready = 0});
+      co_return co_await launch_from(own);
+    }
+    co_return co_await launch_from(nursery);
+  }
+  io::Task<std::unique_ptr<Sandbox>> launch_from(Nursery& from) {
+    auto launched = co_await from.launch(plan(), std::nullopt, io::Deadline::after_us(shard, 10 * kMicrosPerSecond));
     if (!launched) throw std::runtime_error(launched.error().message);
     co_return std::move(*launched);
   }
@@ -100,10 +106,11 @@ void on_shard(unsigned index, Way way, std::function<io::Task<void>(Launcher&)> 
   shard.run(io::Shard::Pin::yes);
 }
 
-int run(int64_t seconds) {
+int run(int64_t seconds, std::string_view only) {
   fmt::print("{:<26} {:>12} {:>12} {:>14} {:>22}\n", "", "p50 us", "p90 us", "sandboxes/s", "machine CPU us each");
   bool met = true;
   for (auto [way, name] : kWays) {
+    if (!std::string_view(name).ends_with(only)) continue;
     std::vector<int64_t> took;
     on_shard(0, way, [&took](Launcher& launcher) { return measure_starts(launcher, took); });
     std::sort(took.begin(), took.end());
@@ -131,5 +138,5 @@ int run(int64_t seconds) {
 
 int main(int argc, char** argv) {
   if (argc > 1 && argv[1] == mayfly::sandbox::kInitArgument) return mayfly::sandbox::init_main(argc, argv);
-  return mayfly::sandbox::run(argc > 1 ? std::atoll(argv[1]) : 3);
+  return mayfly::sandbox::run(argc > 1 ? std::atoll(argv[1]) : 3, argc > 2 ? argv[2] : "");
 }

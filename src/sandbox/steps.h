@@ -1,5 +1,5 @@
 #pragma once
-// The steps of a sandbox, one kernel facility per file. Each is called once, by the nursery (init.cc), by the keeper (keeper.cc) or by
+// The steps of a sandbox, one kernel facility per file. Each is called once, by the nursery (nursery_process.cc), by the keeper (keeper.cc) or by
 // what becomes the program (program.cc), in the order listed there; each failure is a sys::Fault that names the call. None is called in
 // the server.
 
@@ -34,11 +34,10 @@ sys::Fd enter_root(std::vector<Tree> trees);
 void make_mount_points(const sys::Fd& root, const std::vector<Tree>& trees);
 void make_file_links(const sys::Fd& root, const std::map<std::string, std::string>& files);
 // In a sandbox's copy of it:
-void mount_own_proc();
+void mount_own();  // /proc, /tmp, /dev/shm, and what write_files writes to
 void attach_trees(const std::vector<Tree>& trees);
 void write_files(const std::map<std::string, std::string>& files);
-// For a confined program: its own /tmp and /dev/shm, /proc read-only.
-void private_mounts(uint64_t tmp_bytes);
+void make_private(uint64_t tmp_bytes);  // for a confined program: /tmp of its size, /proc read-only
 
 // pid.cc
 void die_with_parent();    // SIGKILL when the process that started us ends
@@ -56,13 +55,14 @@ sys::Fd tcp_socket_inside();           // not connected, non-blocking
 
 // rlimit.cc
 void limit_resources(const Plan& plan);
+void raise_open_files();  // of the nursery: to what the server may have
 
 // capabilities.cc
 void drop_bounding_set();    // all that a zygote does not need to shut its workers in
 void drop_all_capabilities();  // from every set
 void no_new_privileges();    // no set-uid program gives any back
 
-// seccomp.cc; after no_new_privileges.
+// filter.cc; after no_new_privileges.
 void install_filter(const std::string& program);
 
 }  // namespace mayfly::sandbox

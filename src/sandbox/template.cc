@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "sys/fault.h"
 #include "sys/file.h"
 #include "sys/unix_socket.h"
@@ -49,7 +50,9 @@ void Template::prepare(const std::vector<Tree>& trees, const std::map<std::strin
   make_file_links(root_, files);
 }
 
-void Template::enter() const { sys::check(::setns(own_.get(), CLONE_NEWNS), "setns", "template"); }
-void Template::leave() const { sys::check(::setns(host_.get(), CLONE_NEWNS), "setns", "the host's mounts"); }
+Template::Visit::Visit(const Template& visited) : visited_(visited) { sys::check(::setns(visited.own_.get(), CLONE_NEWNS), "setns", "template"); }
+
+// A nursery that could not come back would show its own file system for the host's: it ends here, and another is started.
+Template::Visit::~Visit() { MAYFLY_CHECK_OP(::setns(visited_.host_.get(), CLONE_NEWNS), ==, 0); }
 
 }  // namespace mayfly::sandbox

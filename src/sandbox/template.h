@@ -18,9 +18,16 @@ class Template {
   explicit Template(const std::vector<Bind>& binds);
 
   void prepare(const std::vector<Tree>& trees, const std::map<std::string, std::string>& files);  // makes what they will lie over
-  // The calling process sees the template, and so do those it forks, until leave().
-  void enter() const;
-  void leave() const;
+  // While it lives, the calling process sees the template, and so do those it forks then.
+  class Visit {
+   public:
+    explicit Visit(const Template& visited);
+    Visit(const Visit&) = delete;
+    ~Visit();
+
+   private:
+    const Template& visited_;
+  };
 
  private:
   sys::Fd host_, own_;  // mount namespaces
