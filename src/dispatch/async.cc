@@ -216,6 +216,7 @@ io::Task<Expected<void, AsyncError>> QueuedInvoker::stop_here(Partition& partiti
 io::Task<bool> QueuedInvoker::stop_flight(Partition& partition, std::shared_ptr<Flight> flight) {
   {
     auto turn = co_await flight->turns.take(partition.loop);
+    if (flight->ended.is_set()) co_return false;  // by a fault, or because its record had changed: nothing of it will end the call
     if (!flight->ending) {
       flight->stop_asked = true;
       if (flight->task && flight->task->status != TaskStatus::stopping) {

@@ -95,7 +95,7 @@ class TotalTasks final : public store::Scenario {
     for (const TaskRecord& task : page.tasks) {
       found.insert(task.id);
       requests.insert(task.request_id);
-      if (std::string problem = judge(task, queued[task.request_id], dead[task.request_id]); !problem.empty()) co_return task.id + " " + problem;
+      if (std::string problem = judge(task, queued[task.request_id], dead[task.request_id]); !problem.empty()) co_return task.id + " " + problem + history(task);
     }
     for (const auto& [request_id, times] : queued)
       if (times > 0 && !requests.contains(request_id)) co_return request_id + " is queued and no task";
@@ -107,6 +107,12 @@ class TotalTasks final : public store::Scenario {
   }
 
  private:
+  static std::string history(const TaskRecord& task) {
+    std::string text;
+    for (const TaskEvent& event : task.events) text += fmt::format(", {} at {} ms {}", name_of(event.status), event.at_us / kMicrosPerMilli, event.detail);
+    return text;
+  }
+
   std::string judge(const TaskRecord& task, int queued, int dead) const {
     if (!sent_.contains(task.id) && !in_doubt_.contains(task.id)) return "was never sent";
     if (queued != (task.finished() ? 0 : 1)) return fmt::format("is {} and queued {} times", name_of(task.status), queued);
@@ -172,7 +178,7 @@ class TotalTasks final : public store::Scenario {
 std::unique_ptr<store::Scenario> make_total_tasks(uint64_t seed) { return std::make_unique<TotalTasks>(seed); }
 
 TEST(AsyncSimulation, TasksAndTheirQueueAgreeWithACutAtEveryCommit) {
-  auto report = store::simulate(store::seeds_from_environment({.seeds = 20}), make_total_tasks);
+  auto report = store::simulate(store::seeds_from_environment({.seeds = 30}), make_total_tasks);
   EXPECT_EQ(report.broken, "");
   EXPECT_GT(report.cuts, report.runs / 2);
   fmt::print("{} runs, {} cuts\n", report.runs, report.cuts);
