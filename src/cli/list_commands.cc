@@ -175,7 +175,8 @@ void print_description(const json::value& about) {
     auto ms = [](const json::value& record, const char* key) { return fmt::format("{:.1f}", static_cast<double>(int_or(record, key)) / 1000); };
     for (const json::value& record : recent->get_array())
       table.add({string_or(record, "time"), string_or(record, "result"), ms(record, "queuedUs"), ms(record, "sandboxUs"),
-                 ms(record, "runtimeUs"), ms(record, "importUs"), ms(record, "initUs"), ms(record, "runUs"), ms(record, "replyUs"), string_or(record, "source"), string_or(record, "requestId")});
+                 ms(record, "runtimeUs"), ms(record, "importUs"), ms(record, "initUs"), ms(record, "runUs"), ms(record, "replyUs"),
+                 string_or(record, "source"), string_or(record, "requestId")});
     fmt::print("  recent calls\n{}", table.text(4));
   }
 }

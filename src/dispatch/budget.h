@@ -38,6 +38,8 @@ class Budget {
   }
   void count_reserved_use(int64_t amount) { reserved_use_ += amount; }
 
+  bool starved() const { return starved_; }  // somebody was refused, and nothing was given back since
+
   int64_t used() const { return used_ + reserved_use_; }
   int64_t limit() const { return limit_; }
   int64_t set_aside() const { return set_aside_; }

@@ -163,8 +163,29 @@ TEST_F(DispatcherTest, ADeletedFunctionLosesItsIdleInstancesAtOnce) {
   EXPECT_EQ(world_.forgotten, 1u);
 }
 
-TEST_F(DispatcherTest, MemoryIsTakenFromIdleFunctionsWhenItIsShort) {
+TEST_F(DispatcherTest, IdleInstancesCountWithWhatTheyUseWhenMemoryIsShort) {
   open({.max_instances_per_function = 2, .memory_budget_mb = 150});
+  add("g");
+  EXPECT_TRUE(invoke("echo", "f"));
+  EXPECT_TRUE(invoke("echo", "g"));
+  EXPECT_EQ(status("f").instances.size(), 1u) << "10 MB of its 100, and some slack";
+  std::vector<Result> results;
+  spawn("sleep 100", results, io::Deadline::never(), "g");
+  spawn("echo", results, io::Deadline::never(), "f");  // both at work would be 200 MB
+  loop_.run_for(50'000);
+  EXPECT_TRUE(results.empty());
+  loop_.wait(group_.drain());
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_TRUE(results[0] && results[1]);
+  EXPECT_EQ(results[1]->body, "echo");
+  EXPECT_FALSE(results[1]->cold);
+  EXPECT_EQ(world_.starts, 2u);
+  loop_.run_for(130 * kMicrosPerSecond);
+  EXPECT_EQ(loop_.wait(invoker_->totals(loop_)).memory_reserved_mb, 0);
+}
+
+TEST_F(DispatcherTest, MemoryIsTakenFromIdleFunctionsWhenItIsShort) {
+  open({.max_instances_per_function = 2, .memory_budget_mb = 110});
   add("g");
   EXPECT_TRUE(invoke("echo", "f"));
   EXPECT_TRUE(invoke("echo", "g"));  // ends the idle instance of f

@@ -80,7 +80,7 @@ class Trace {
     int at = 0;
     return idle_times([&] { return ++at % size == 0 ? gap * (0.7 + 0.6 * unit()) : pace * (0.5 + unit()); });
   }
-  std::vector<int64_t> random() {
+  std::vector<int64_t> scattered() {
     double mean = 20 + unit() * 600;
     return idle_times([&] { return -mean * std::log(1 - unit()); });
   }
@@ -130,7 +130,7 @@ TEST(Habits, FewerColdStartsThanAFixedWindowForNoMoreMemory) {
   Trace trace(kSeed);
   Cost fixed, learnt, half;
   for (int i = 0; i < 20; ++i) {
-    for (const auto& idles : {trace.periodic(), trace.bursty(), trace.random()}) {
+    for (const auto& idles : {trace.periodic(), trace.bursty(), trace.scattered()}) {
       replay_fixed(idles, kFixedUs, fixed);
       replay_fixed(idles, kFixedUs / 2, half);
       replay_learnt(idles, learnt);

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "dispatch/outcomes.h"
-#include "runtime/runtimes.h"
 #include "sys/fault.h"
 
 namespace mayfly::dispatch {
@@ -49,9 +48,7 @@ class Pool::Visit {
 };
 
 Pool::Pool(PoolContext& context, FunctionState& state, std::shared_ptr<const functions::Runnable> runnable, Limits limits)
-    : context_(context), state_(state), counters_(state.counters), habits_(state.habits[runnable->qualifier]), runnable_(std::move(runnable)),
-      concurrency_(runtime::concurrency_of(runnable_->function)), line_(context.options.max_waiting_per_function, context.waiting_bytes),
-      last_used_us_(context.loop.now_us()) {
+    : context_(context), state_(state), habits_(state.habits[runnable->qualifier]), runnable_(std::move(runnable)) {
   set_limits(std::move(limits));
 }
 
@@ -120,10 +117,7 @@ void Pool::refuse_if_suspended() {
 io::Task<Grant> Pool::acquire(Errand& errand) {
   const std::shared_ptr<CallWatch>& watch = errand.invocation.watch;
   if (watch && watch->cancelled()) co_return Grant{.failure = cancelled_failure()};
-  if (Slot* slot = line_.first(errand.ticket) ? find_free() : nullptr) {
-    hand_over(slot);
-    co_return Grant{.kind = Grant::Kind::slot, .slot = slot};
-  }
+  if (Slot* slot = line_.first(errand.ticket) ? take_free() : nullptr) co_return Grant{.kind = Grant::Kind::slot, .slot = slot};
   if (auto refused = suspended()) co_return std::move(*refused);
   Waiter waiter(context_.loop, errand.ticket, errand.invocation.payload.size());
   if (!line_.enter(waiter, errand.admitted)) co_return overflow();

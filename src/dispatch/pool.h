@@ -30,12 +30,14 @@
 #include "dispatch/slot.h"
 #include "dispatch/waiting_line.h"
 #include "io/group.h"
+#include "runtime/runtimes.h"
 
 namespace mayfly::dispatch {
 
 constexpr int64_t kRestartPauseUs = 1 * kMicrosPerSecond;  // between failed starts while other instances serve
 constexpr size_t kLogTailBytes = 4'096;                    // aliyun-fc.md section 5.8
 constexpr size_t kActivatorDepth = 10'000;                 // calls waiting for a scaled-to-zero function, knative-serving.md S4.39
+constexpr int64_t kIdleSlackMb = 8;                        // what an idle instance may need beyond the peak it has shown: page tables, its log
 constexpr size_t kBreakerDepth = 10;                       // calls waiting per call that may run, S4.18
 
 // What the pools of a shard share; outlives them.
@@ -93,7 +95,9 @@ class Pool {
   void refuse_waiting(const Failure<InvokeError>& failure);
   void consider();  // starts what is needed: after memory was freed, or limits changed
   void tend();      // instances that died while idle are removed and, where a minimum is set, replaced
-  // Ends the idle instance unused for longest to make room for another function; false if there is none.
+  // Two ways to make room for others, false if there was nothing to do: idle instances are counted with what they were seen to use, until
+  // they work again; and the one unused for longest is ended.
+  bool squeeze();
   bool evict_one();
   void kill_busy();  // at the end of shutdown's patience: their calls end as `stopping`
 
@@ -144,35 +148,37 @@ class Pool {
   io::Task<void> start_one();
   void start_failed(int64_t began_us, const Failure<runtime::StartError>& failure, const std::string& log);
   Grant start_failure(const Failure<runtime::StartError>& failure, const std::string& log) const;
-  io::Task<void> stop_instance(std::shared_ptr<runtime::Instance> instance);
+  io::Task<void> stop_instance(std::shared_ptr<runtime::Instance> instance, int64_t charged_mb);
   io::Task<void> kill(std::shared_ptr<runtime::Instance> instance);
   void kill_slot(Slot* slot);  // its calls end soon; once
   Slot* find_free();
+  Slot* take_free();
+  bool afford(Slot& slot);
   void hand_over(Slot* slot);
   void release(Slot* slot, bool fresh = false);
   void become_idle(Slot* slot, int64_t keep_us);
   void expire(Slot* slot);
   void remove(Slot* slot);
-  void give_back_memory();
+  void give_back_memory(int64_t mb);
 
   PoolContext& context_;
   FunctionState& state_;
-  Counters& counters_;
+  Counters& counters_ = state_.counters;
   Habits& habits_;
   std::shared_ptr<const functions::Runnable> runnable_;
-  const size_t concurrency_;  // calls on one instance at once
+  const size_t concurrency_ = runtime::concurrency_of(runnable_->function);  // calls on one instance at once
   Limits limits_;
-  size_t minimum_ = 0;  // what limits_ and their tracking ask for now
+  size_t minimum_ = 0;  // what limits_ and their tracking ask for at this moment
   std::unique_ptr<Kpa> scaler_;  // rules the number, or the minimum
   std::list<std::unique_ptr<Slot>> slots_;  // most recently used first
-  WaitingLine line_;
+  WaitingLine line_{context_.options.max_waiting_per_function, context_.waiting_bytes};
   CrashGuard guard_;
   std::map<std::string, std::string> tails_;  // request id -> the last it printed
   size_t starting_ = 0, prewarming_ = 0;
   size_t in_flight_ = 0;  // calls here, waiting or running
   size_t users_ = 0;      // coroutines that hold this pool
   int64_t no_start_before_us_ = 0;
-  int64_t last_used_us_ = 0;
+  int64_t last_used_us_ = context_.loop.now_us();
   int64_t idle_since_us_ = -1;  // -1: nobody has called yet
   io::Loop::TimerId retry_timer_ = 0, tick_timer_ = 0, prewarm_timer_ = 0;
   bool draining_ = false, closing_ = false;

@@ -63,6 +63,11 @@ size_t Pool::missing() const {
 
 void Pool::consider() {
   if (draining_ || closing_) return;
+  while (!line_.empty()) {  // an idle instance may have waited for memory
+    Slot* slot = take_free();
+    if (!slot) break;
+    line_.grant_front({.kind = Grant::Kind::slot, .slot = slot}, context_.loop.now_us());
+  }
   for (size_t missing_now = missing(); missing_now > 0; --missing_now) {
     int64_t now_us = context_.loop.now_us();
     if (guard_.suspended(now_us)) return arm(retry_timer_, guard_.until_us(), &Pool::consider);
@@ -144,6 +149,7 @@ void Pool::tick() {
     int64_t wall_us = context_.loop.clock().wall_us();
     bool active = std::any_of(limits_.tracking.begin(), limits_.tracking.end(), [wall_us](const Tracking& each) { return each.from_us <= wall_us && wall_us < each.until_us; });
     if (active != (scaler_ != nullptr)) return apply_limits();
+    if (limits_.tracking.empty()) return;
   } else if (scaler_->last().want == 0 && in_flight_ == 0 && slots_.empty() && starting_ == 0) {
     return;  // at zero: the next call begins again
   }
@@ -167,10 +173,12 @@ void Pool::end_surplus() {
 void Pool::went_idle() {
   if (draining_ || scaler_rules()) return;
   const Habits::Plan& plan = habits_.plan(context_.options.idle_us);
-  auto last_used = std::find_if(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->busy == 0 && !slot->retired; });
-  if (last_used != slots_.end() && plan.learnt) {
-    disarm((*last_used)->idle_timer);
-    become_idle(last_used->get(), plan.keep_us);
+  bool last_used = true;  // a longer stay is for one; the others helped with a burst
+  for (const auto& slot : slots_) {
+    if (!plan.learnt || slot->retired || slot->busy > 0) continue;
+    if (!std::exchange(last_used, false) && plan.keep_us >= context_.options.idle_us) continue;
+    disarm(slot->idle_timer);
+    become_idle(slot.get(), plan.keep_us);
   }
   if (plan.prewarm_us > 0) arm(prewarm_timer_, idle_since_us_ + plan.prewarm_us, &Pool::prewarm);
 }
@@ -205,6 +213,7 @@ io::Task<void> Pool::start_one() {
   slot->instance = std::move(*made);
   slot->started_wall_us = context_.loop.clock().wall_us();
   slot->start_log = std::move(log);
+  slot->charged_mb = runnable_->function.memory_mb;
   slots_.push_front(std::move(slot));
   release(slots_.front().get(), true);
   if (scaler_ && !draining_) scale();
@@ -213,7 +222,7 @@ io::Task<void> Pool::start_one() {
 
 void Pool::start_failed(int64_t began_us, const Failure<runtime::StartError>& failure, const std::string& log) {
   int64_t now_us = context_.loop.now_us();
-  give_back_memory();
+  give_back_memory(runnable_->function.memory_mb);
   counters_.last_error = failure.message;
   no_start_before_us_ = now_us + kRestartPauseUs;
   failed_to_start_ = true;
@@ -250,6 +259,43 @@ Slot* Pool::find_free() {
   return nullptr;
 }
 
+// A free instance, at work from now on.
+Slot* Pool::take_free() {
+  Slot* slot = find_free();
+  if (!slot) return nullptr;
+  hand_over(slot);
+  if (afford(*slot)) return slot;
+  if (--slot->busy == 0) become_idle(slot, context_.options.idle_us);
+  return nullptr;
+}
+
+// One that was squeezed takes its whole size back before it works.
+bool Pool::afford(Slot& slot) {
+  int64_t more = runnable_->function.memory_mb - slot.charged_mb;
+  if (more == 0) return true;
+  if (!state_.share.take(more)) {
+    context_.memory_needed();
+    if (!state_.share.take(more)) return false;
+  }
+  slot.charged_mb += more;
+  return true;
+}
+
+bool Pool::squeeze() {
+  constexpr int64_t kBytesPerMb = 1 << 20;
+  int64_t freed_mb = 0;
+  for (const auto& slot : slots_) {
+    if (slot->busy > 0 || slot->retired || slot->memory_bytes == 0) continue;
+    int64_t needs_mb = slot->memory_bytes / kBytesPerMb + kIdleSlackMb;
+    if (needs_mb >= slot->charged_mb) continue;
+    freed_mb += slot->charged_mb - needs_mb;
+    slot->charged_mb = needs_mb;
+  }
+  if (freed_mb == 0) return false;
+  give_back_memory(freed_mb);
+  return true;
+}
+
 void Pool::hand_over(Slot* slot) {
   ++slot->busy;
   disarm(slot->idle_timer);
@@ -271,6 +317,7 @@ void Pool::release(Slot* slot, bool fresh) {
     line_.grant_front({.kind = Grant::Kind::slot, .slot = slot, .cold = std::exchange(fresh, false)}, context_.loop.now_us());
   }
   if (slot->busy > 0) return;
+  if (context_.budget.starved()) context_.memory_freed();  // who waits for memory may have this one's
   // One that was started ahead of an expected call stays as long as the call may come.
   const Habits::Plan& plan = habits_.plan(context_.options.idle_us);
   bool ahead = fresh && in_flight_ == 0 && plan.prewarm_end_us > 0 && idle_since_us_ >= 0;
@@ -301,8 +348,8 @@ void Pool::tend() {
   consider();
 }
 
-void Pool::give_back_memory() {
-  if (state_.share.give_back(runnable_->function.memory_mb)) context_.memory_freed();
+void Pool::give_back_memory(int64_t mb) {
+  if (state_.share.give_back(mb)) context_.memory_freed();
 }
 
 void Pool::remove(Slot* slot) {
@@ -311,16 +358,17 @@ void Pool::remove(Slot* slot) {
   auto at = std::find_if(slots_.begin(), slots_.end(), [slot](const auto& each) { return each.get() == slot; });
   auto instance = std::move(slot->instance);
   bool killed = slot->killed;
+  int64_t charged_mb = slot->charged_mb;
   slots_.erase(at);
-  if (!killed) return context_.tasks.spawn(stop_instance(std::move(instance)));
-  give_back_memory();
+  if (!killed) return context_.tasks.spawn(stop_instance(std::move(instance), charged_mb));
+  give_back_memory(charged_mb);
 }
 
-io::Task<void> Pool::stop_instance(std::shared_ptr<runtime::Instance> instance) {
+io::Task<void> Pool::stop_instance(std::shared_ptr<runtime::Instance> instance, int64_t charged_mb) {
   Use use(users_);
   co_await instance->stop(io::Deadline::after_us(context_.loop, context_.options.stop_grace_us));
   instance.reset();
-  give_back_memory();
+  give_back_memory(charged_mb);
 }
 
 io::Task<void> Pool::kill(std::shared_ptr<runtime::Instance> instance) {

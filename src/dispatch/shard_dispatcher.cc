@@ -248,6 +248,9 @@ void ShardDispatcher::consider() {
 
 bool ShardDispatcher::reclaim() {
   std::vector<Pool*> all = pools();
+  bool squeezed = false;  // all of them at once: the next to ask find room without this
+  for (Pool* pool : all) squeezed = pool->squeeze() || squeezed;
+  if (squeezed) return true;
   std::sort(all.begin(), all.end(), [](Pool* a, Pool* b) { return a->last_used_us() < b->last_used_us(); });
   return std::any_of(all.begin(), all.end(), [](Pool* pool) { return !pool->waiting() && pool->evict_one(); });
 }

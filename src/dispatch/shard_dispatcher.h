@@ -38,7 +38,7 @@ class ShardDispatcher {
   void refresh();          // the catalogue changed: pools of what is gone or replaced drain
   void settings_changed(); // limits did
   void consider();  // memory was freed: pools with waiting calls try again
-  bool reclaim();   // memory is needed: ends the idle instance of the function unused for longest; false if none is idle
+  bool reclaim();   // memory is needed: idle instances count less, or the one of the function unused for longest ends; false if none is idle
   io::Task<FunctionStatus> status(std::string name);  // "service/function"
   io::Task<Totals> totals();
   io::Task<void> stop(io::Deadline deadline);

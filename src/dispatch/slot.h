@@ -14,7 +14,8 @@ struct Slot {
   std::shared_ptr<runtime::Instance> instance;  // shared with kill(), which may outlive the slot
   size_t busy = 0;
   uint64_t calls = 0;
-  int64_t memory_bytes = 0;
+  int64_t memory_bytes = 0;  // peak at its last reply
+  int64_t charged_mb = 0;    // of the budget: its whole size, or, idle while memory is short, what it was seen to use
   int64_t started_wall_us = 0;
   bool retired = false;    // ends as soon as nobody is on it
   bool killed = false;     // kill() ends it

@@ -18,7 +18,8 @@ struct Warming : ::testing::Test {
   Warming() { loop.wait(settings.load(loop)); }
   ~Warming() override { loop.wait(warming->stop()); }
   void put(json::array actions, int64_t target = 1) {
-    EXPECT_TRUE(loop.wait(settings.put(loop, dispatch::kProvisionConfig, kName, {{"target", target}, {"scheduledActions", std::move(actions)}}, functions::Settings::Mode::either)));
+    json::object body{{"target", target}, {"scheduledActions", std::move(actions)}};
+    EXPECT_TRUE(loop.wait(settings.put(loop, dispatch::kProvisionConfig, kName, std::move(body), functions::Settings::Mode::either)));
     warming->changed();
   }
   int64_t target() { return int_or(settings.get(dispatch::kProvisionConfig, kName)->body, "target"); }

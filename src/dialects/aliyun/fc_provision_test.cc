@@ -36,7 +36,8 @@ TEST_F(FcProvision, ActionsAndPoliciesRoundTripAndStayWhenNotSent) {
   http::Response kept = send("PUT", path_, R"j({"target":1,
     "scheduledActions":[{"Name":"morning","StartTime":"2026-11-01T00:00:00Z","EndTime":"2027-11-01T00:00:00Z","Target":5,"ScheduleExpression":"cron(0 30 8 * * *)"},
                         {"name":"once","target":9,"scheduleExpression":"at(2026-12-24T18:00:00)"}],
-    "targetTrackingPolicies":[{"name":"busy","startTime":"2026-01-01T00:00:00Z","endTime":"2026-12-31T00:00:00Z","metricType":"ProvisionedConcurrencyUtilization","metricTarget":0.6,"minCapacity":2,"maxCapacity":9}]})j");
+    "targetTrackingPolicies":[{"name":"busy","startTime":"2026-01-01T00:00:00Z","endTime":"2026-12-31T00:00:00Z",
+                               "metricType":"ProvisionedConcurrencyUtilization","metricTarget":0.6,"minCapacity":2,"maxCapacity":9}]})j");
   ASSERT_EQ(kept.status, 200) << kept.body;
   json::value answer = parsed(kept);
   EXPECT_EQ(string_or(find(answer, "scheduledActions")->at(0), "scheduleExpression"), "cron(0 30 8 * * *)");
