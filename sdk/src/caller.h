@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "link.h"
+#include "frame_link.h"
 #include "mayfly/function.h"
 
 namespace mayfly::detail {

@@ -163,7 +163,7 @@ TEST(SdkCaller, AnErrorNamesTheFunctionsOnItsWay) {
   FarEnd far({function("deep", [](Event event) { return std::to_string(fails_deep_inside(event)); })});
   far.start();
   Json stack = far.call("x").json()["stackTrace"];
-  ASSERT_GE(stack.size(), 2u);
+  ASSERT_GE(stack.size(), 1u);  // and the handler itself, where the compiler has not inlined it
   EXPECT_NE(stack[0].text().find("fails_deep_inside"), std::string_view::npos) << stack.dump();
   for (const Json& line : stack.items()) {
     EXPECT_NE(line.text().find("+0x"), std::string_view::npos) << "an address for addr2line";

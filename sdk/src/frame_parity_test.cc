@@ -1,7 +1,7 @@
 // The SDK's frames are the server's: this file compiles only while the two agree.
 #include <cstddef>
 
-#include "link.h"
+#include "frame_link.h"
 #include "runtime/frame.h"
 
 namespace mayfly {

@@ -178,6 +178,14 @@ void append_number(std::string& out, Number value) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
 }
 
+// A double stays one when it is read again: 20.0, not 20.
+void append_real(std::string& out, double value) {
+  if (!std::isfinite(value)) return void(out += "null");  // JSON has no infinity
+  size_t begin = out.size();
+  append_number(out, value);
+  if (out.find_first_of(".e", begin) == out.npos) out += ".0";
+}
+
 }  // namespace
 
 Json::Json(std::initializer_list<std::pair<std::string, Json>> members) : value_(Members(members)) {}
@@ -210,7 +218,7 @@ void Json::dump_to(std::string& out) const {
   } else if (auto* integer = std::get_if<int64_t>(&value_)) {
     append_number(out, *integer);
   } else if (auto* real = std::get_if<double>(&value_)) {
-    std::isfinite(*real) ? append_number(out, *real) : void(out += "null");  // JSON has no infinity
+    append_real(out, *real);
   } else if (auto* text = std::get_if<std::string>(&value_)) {
     append_json_string(out, *text);
   } else if (auto* items = std::get_if<Items>(&value_)) {

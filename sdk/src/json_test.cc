@@ -61,6 +61,8 @@ TEST(SdkJson, NumbersKeepTheirValue) {
   EXPECT_EQ(Json::parse("9223372036854775808").integer(1), 1) << "beyond 64 bits";
   EXPECT_EQ(Json::parse("1e3").integer(), 1000);
   EXPECT_EQ(Json(0.1).dump(), "0.1");
+  EXPECT_EQ(Json(20.0).dump(), "20.0");
+  EXPECT_EQ(Json::parse(Json(1e300).dump()), Json(1e300));
 }
 
 TEST(SdkJson, EqualityIsByValue) {

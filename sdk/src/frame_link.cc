@@ -1,4 +1,4 @@
-#include "link.h"
+#include "frame_link.h"
 
 #include <sys/socket.h>
 #include <sys/uio.h>
