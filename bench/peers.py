@@ -2,7 +2,8 @@
 
 Found here: the raw epoll loop of this folder (the floor: it looks at nothing and answers a constant), node's own http server, and workerd,
 whose npm package is installed into the scratch folder when npm can have it. Given by path, --peer NAME=FILE, because no package that the
-machine's package managers offer holds them: of-watchdog and classic-watchdog (in front of node_http.js and of cat), nuclio (its processor).
+machine's package managers offer holds them: of-watchdog and classic-watchdog (in front of node_http.js and of cat), nuclio (its processor;
+its Python handler also needs NUCLIO_PYTHON_WRAPPER_PATH, the _nuclio_wrapper.py of its sources).
 Those listen on every interface, so they run in a network namespace of their own and are loaded from inside it.
 """
 import json
@@ -36,7 +37,7 @@ class Peer:
         if apart:  # a network of its own
             command = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=self.log if port else subprocess.PIPE, stderr=self.log,
-                                        env={**os.environ, **dict(environment)}, cwd=folder, start_new_session=True)
+                                        env={**os.environ, **{name: str(value) for name, value in dict(environment).items()}}, cwd=folder, start_new_session=True)
         self.before = ["nsenter", "-t", str(self.process.pid), "-n"] if apart else []
         self.port = port or int(self.process.stdout.readline())
 
@@ -119,14 +120,30 @@ def classic_watchdog(context):
     return Peer("classic-watchdog, a process of cat per request", watchdog_version(program, settings), [program], port=8080, apart=True, environment=settings)
 
 
-def nuclio(context):
+def nuclio_processor(context, what, configuration, environment=()):
     program = given(context, "nuclio")
     folder = context.scratch / "nuclio"
     folder.mkdir(parents=True, exist_ok=True)
     platform = folder / "platform.yaml"
     platform.write_text("kind: local\nlogger:\n  sinks:\n    quiet:\n      kind: stdout\n  system:\n  - level: error\n    sink: quiet\n  functions:\n  - level: error\n    sink: quiet\n")
-    return Peer("nuclio processor, its built-in Go handler", context.versions.get("nuclio", "unknown"), [program, "--config", HERE / "peers" / "nuclio.yaml", "--platform-config", platform],
-                port=8080, apart=True, folder=folder)
+    return Peer(f"nuclio processor, {what}", context.versions.get("nuclio", "unknown"), [program, "--config", HERE / "peers" / configuration, "--platform-config", platform],
+                port=8080, apart=True, folder=folder, environment=environment)
 
 
-EVERY = {"raw epoll loop": raw_epoll, "node http": node_http, "workerd": workerd, "of-watchdog": of_watchdog, "classic-watchdog": classic_watchdog, "nuclio": nuclio}
+def nuclio(context):
+    return nuclio_processor(context, "its built-in Go handler", "nuclio.yaml")
+
+
+def nuclio_python(context):
+    wrapper = os.environ.get("NUCLIO_PYTHON_WRAPPER_PATH")
+    if not wrapper:
+        raise Unavailable("NUCLIO_PYTHON_WRAPPER_PATH names no _nuclio_wrapper.py")
+    libraries = context.scratch / "nuclio-python"
+    if not (libraries / "nuclio_sdk").exists():
+        said(needed("python3", "python3"), "-m", "pip", "install", "--quiet", "--target", libraries, "nuclio-sdk", "msgpack")
+    return nuclio_processor(context, "a Python handler", "nuclio_python.yaml",
+                            {"NUCLIO_PYTHON_PATH": HERE / "peers", "NUCLIO_PYTHON_EXE_PATH": needed("python3", "python3"), "PYTHONPATH": libraries})
+
+
+EVERY = {"raw epoll loop": raw_epoll, "node http": node_http, "workerd": workerd, "of-watchdog": of_watchdog, "classic-watchdog": classic_watchdog, "nuclio": nuclio,
+         "nuclio with Python": nuclio_python}
