@@ -13,7 +13,7 @@ ROUNDS = 4        # the first round makes zygotes and fills caches, and is told 
 KEEP_ALIVE = 1    # seconds
 CASES = (("python", "hello", "Python, standard library", 3), ("python", "with_cv2.hello", "Python with cv2 and numpy", 5), ("cpp", "hello", "C++", 3), ("node", "hello", "Node", 10),
          ("java", "hello", "Java", 40), ("php", "hello", "PHP", None))
-AT_ONCE = 200
+AT_ONCE = 100      # times 128 MB: what a machine of 16 GB lets be promised
 NAP_MS = 1500     # longer than it takes to start them all, so that none serves two
 STARTS_GOAL = 500
 
