@@ -46,7 +46,7 @@ class QueuedInvoker final : public AsyncInvoker {
   QueuedInvoker(std::vector<io::Loop*> loops, store::Store& store, Invoker& invoker, const functions::Catalogue& catalogue,
                 const functions::Settings& settings, Rng& rng, AsyncOptions options)
       : store_(store), invoker_(invoker), catalogue_(catalogue), settings_(settings), rng_(rng), options_(std::move(options)), letters_(store, [this] { wake(); }),
-        tasks_(store), once_(store), home_(*loops.at(0)), sweeping_(home_, options_.on_fault), stopping_(home_) {
+        tasks_(store, options_.max_tasks), once_(store), home_(*loops.at(0)), sweeping_(home_, options_.on_fault), stopping_(home_) {
     for (size_t p = 0; p < kAsyncPartitions; ++p) {
       partitions_.push_back(std::make_unique<Partition>(*loops[p % loops.size()], options_.on_fault));
       Partition& each = *partitions_.back();
@@ -155,9 +155,9 @@ io::Task<Expected<Accepted, AsyncError>> QueuedInvoker::submit(io::Loop& loop, A
       if (co_await tasks_.find(loop, call.target, message.task_id, false))
         co_return fail(AsyncError::exists, fmt::format("the task '{}' of function '{}' exists already", message.task_id, call.target.function),
                        "tasks are known for seven days after their end");
-      if (tasks_.stored() >= kMaxTasks) {
+      if (tasks_.full()) {
         made_room = co_await tasks_.make_room(loop, batch);
-        if (!made_room) co_return fail(AsyncError::full, fmt::format("{} tasks are under way", kMaxTasks), "try again when some have ended");
+        if (!made_room) co_return fail(AsyncError::full, fmt::format("{} tasks are under way", tasks_.stored()), "try again when some have ended");
       }
       TaskRecord task{.target = call.target, .id = message.task_id, .request_id = call.request_id, .started_us = message.since_us, .due_us = message.since_us};
       task.happened(TaskStatus::enqueued, message.since_us);
@@ -373,7 +373,7 @@ io::Task<bool> QueuedInvoker::begin_task(Partition& partition, Flight& flight, s
   int64_t now_us = partition.loop.clock().wall_us();
   store::Batch batch;
   bool made_room = false;
-  if (!found && tasks_.stored() >= kMaxTasks) {
+  if (!found && tasks_.full()) {
     made_room = co_await tasks_.make_room(partition.loop, batch);
     if (!made_room) {  // then it runs without a record: a trigger's call cannot be refused any more
       message.task_id.clear();

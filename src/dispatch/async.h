@@ -33,6 +33,7 @@ constexpr int64_t kAsyncSweepUs = 60 * kMicrosPerSecond;  // between looks for r
 
 struct AsyncOptions {
   size_t max_payload_bytes = 128 * 1024;  // aliyun-fc.md section 6; payloads lie in the queue's rows
+  size_t max_tasks = kMaxTasks;           // records of stateful calls
   size_t window = 64;                     // calls in flight per partition: their payloads are in memory
   std::string region = "local", account;  // for the ARNs in destination payloads
   std::function<void(std::exception_ptr)> on_fault{};  // of a delivery, before it is tried again; default: printed

@@ -54,7 +54,7 @@ class AsyncFixture : public ::testing::Test {
   }
   ~AsyncFixture() override { close(); }
   void open() {
-    async_ = make_async_invoker({&loop_}, *store_, invoker_, *catalogue_, settings_, rng_, {.region = "r", .account = "1"});
+    async_ = make_async_invoker({&loop_}, *store_, invoker_, *catalogue_, settings_, rng_, {.max_tasks = max_tasks_, .region = "r", .account = "1"});
     loop_.wait(async_->start(loop_));
   }
   void close() {
@@ -107,6 +107,7 @@ class AsyncFixture : public ::testing::Test {
   std::unique_ptr<functions::Catalogue> catalogue_ = functions::make_catalogue(*store_, code_, loop_.clock(), rng_);
   functions::Settings settings_{*store_, loop_.clock()};
   ScriptedInvoker invoker_;
+  size_t max_tasks_ = kMaxTasks;
   std::unique_ptr<AsyncInvoker> async_;
 };
 

@@ -76,12 +76,13 @@ struct TaskPage {
 
 class Tasks {
  public:
-  explicit Tasks(store::Store& store) : store_(store) {}
+  explicit Tasks(store::Store& store, size_t most = kMaxTasks) : store_(store), most_(most) {}
 
   io::Task<void> load(io::Loop& loop);  // once, before use
   io::Task<std::optional<TaskRecord>> find(io::Loop& loop, Target target, std::string id, bool with_payload);
   io::Task<TaskPage> list(io::Loop& loop, TaskQuery query);
   size_t stored() const { return stored_; }
+  bool full() const { return stored_ >= most_; }
 
   // Into the batch of whatever happened. create() expects that the id is free; finish() also writes the result.
   static void create(store::Batch& batch, const TaskRecord& task, const std::string& payload);
@@ -91,7 +92,7 @@ class Tasks {
   static void reopen(store::Batch& batch, TaskRecord task, int64_t wall_us, int64_t due_us);
   static void expect(store::Batch& batch, const TaskRecord& as_read);  // that nobody has changed it since
 
-  // Makes room for one more in the batch that creates it: drops the oldest finished task if there are kMaxTasks. False: all are under way.
+  // When full(), makes room for one more in the batch that creates it: drops the oldest finished task. False: all are under way.
   io::Task<bool> make_room(io::Loop& loop, store::Batch& batch);
   void created() { ++stored_; }  // after its commit
   void made_room() { --stored_; }
@@ -100,6 +101,7 @@ class Tasks {
 
  private:
   store::Store& store_;
+  const size_t most_;
   std::atomic<size_t> stored_ = 0;
 };
 
