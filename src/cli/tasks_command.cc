@@ -65,7 +65,8 @@ Result<int> run_describe(CliContext& context, const Options& options) {
   }
   fmt::print("{} {}\n", string_or(task, "invocationId"), string_or(task, "status"));
   for (auto [title, member] : {std::pair{"qualifier", "qualifier"}, std::pair{"request", "requestId"}, std::pair{"instance", "instanceId"},
-                               std::pair{"error", "invocationErrorMessage"}, std::pair{"destination", "destinationStatus"}, std::pair{"payload", "invocationPayload"}, std::pair{"result", "returnPayload"}})
+                               std::pair{"error", "invocationErrorMessage"}, std::pair{"destination", "destinationStatus"},
+                               std::pair{"payload", "invocationPayload"}, std::pair{"result", "returnPayload"}})
     if (std::string text = string_or(task, member); !text.empty()) fmt::print("  {:<12} {}\n", title, text);
   if (const json::value* events = find(task, "events"); events && events->is_array())
     for (const json::value& event : events->get_array())
