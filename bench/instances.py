@@ -67,7 +67,7 @@ class Bench:
         """A server on its core, with every runtime's functions and a bench service."""
         os.sched_setaffinity(0, self.server_core if pinned else self.cores)  # children inherit it
         try:
-            server = self.support.Mayfly(*arguments)
+            server = self.support.Mayfly(*arguments, *(("--shards", str(len(self.server_core))) if pinned else ()))
         finally:
             os.sched_setaffinity(0, self.cores)
         server.port = int(server.endpoint.rsplit(":", 1)[1])
