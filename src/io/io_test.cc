@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <algorithm>
 
@@ -147,6 +148,31 @@ TEST(Shard, WorkThatPostsItselfStarvesNeitherTimersNorOtherThreads) {
 TEST(Shard, NamesTheAddressItCannotBind) {
   Shard shard(0);
   EXPECT_THROW(shard.listen("not-an-address", 1), std::runtime_error);
+}
+
+TEST(ShardPin, IsToACoreThatTheProcessMayUse) {
+  auto before = usable_cores();
+  if (before.size() < 2) GTEST_SKIP() << "one core";
+  auto restrict_to = [](const std::vector<int>& cores) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (int core : cores) CPU_SET(static_cast<size_t>(core), &set);
+    ASSERT_EQ(::sched_setaffinity(0, sizeof set, &set), 0);
+  };
+  restrict_to({before.back()});  // as taskset or a container's cpuset would
+  EXPECT_EQ(usable_cores(), std::vector<int>{before.back()});
+  Shard shard(0);
+  cpu_set_t pinned;
+  CPU_ZERO(&pinned);
+  std::thread thread([&] { shard.run(Shard::Pin::yes); });
+  shard.post([&] {
+    ::sched_getaffinity(0, sizeof pinned, &pinned);
+    shard.stop();
+  });
+  thread.join();
+  restrict_to(before);
+  EXPECT_EQ(CPU_COUNT(&pinned), 1);
+  EXPECT_TRUE(CPU_ISSET(static_cast<size_t>(before.back()), &pinned));
 }
 
 }  // namespace

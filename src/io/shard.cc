@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <boost/asio/buffer.hpp>
@@ -292,6 +293,17 @@ namespace {
 thread_local const void* running = nullptr;  // the Shard::Impl that this thread runs
 }
 
+std::vector<int> usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cores;
+  if (::sched_getaffinity(::getpid(), sizeof set, &set) == 0)
+    for (int core = 0; core < CPU_SETSIZE; ++core)
+      if (CPU_ISSET(core, &set)) cores.push_back(core);
+  if (cores.empty()) cores.push_back(0);
+  return cores;
+}
+
 Shard::Shard(unsigned index) : impl_(std::make_unique<Impl>(index)) {}
 Shard::~Shard() = default;
 unsigned Shard::index() const { return impl_->index; }
@@ -301,7 +313,8 @@ void Shard::run(Pin pin) {
   if (pin == Pin::yes) {
     cpu_set_t set;
     CPU_ZERO(&set);
-    CPU_SET(impl_->index % std::thread::hardware_concurrency(), &set);
+    auto cores = usable_cores();
+    CPU_SET(static_cast<size_t>(cores[impl_->index % cores.size()]), &set);
     pthread_setaffinity_np(pthread_self(), sizeof set, &set);
   }
   running = impl_.get();

@@ -30,7 +30,7 @@ class Shard final : public Loop {
   explicit Shard(unsigned index);
   ~Shard() override;
 
-  // Runs the loop on the calling thread until stop(). Pins the thread to core `index` % cores when `pin` is set.
+  // Runs the loop on the calling thread until stop(). Pins the thread to the usable core `index` % their number when `pin` is set.
   enum class Pin { no, yes };
   void run(Pin pin = Pin::no);
   void stop();  // any thread
@@ -59,5 +59,9 @@ class Shard final : public Loop {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// The cores that this process may use, by number: those of its first thread, which is no shard's and so is not pinned. At least one; fewer
+// than the machine has under taskset or in a container with a cpuset.
+std::vector<int> usable_cores();
 
 }  // namespace mayfly::io

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "functions/lifecycle.h"
+#include "io/shard.h"
 #include "runtime/framed_instance.h"
 #include "runtime/plan.h"
 #include "sys/fault.h"
@@ -59,7 +60,7 @@ std::string framed_start(const StartContext& context, const RuntimeOptions& opti
       {"pre_freeze", handler_of(functions::pre_freeze(function))},
       {"environment", json::value_from(environment(context, options, Contract::fc))},
       {"concurrency", concurrency_of(function)},
-      {"cores", json::value_from(server_cores())},
+      {"cores", json::value_from(io::usable_cores())},
       {"region", context.region},
       {"account", context.account},
       {"function",

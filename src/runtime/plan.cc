@@ -1,8 +1,5 @@
 #include "runtime/plan.h"
 
-#include <sched.h>
-#include <unistd.h>
-
 #include "runtime/layer_paths.h"
 #include "sandbox/etc.h"
 #include "sys/file.h"
@@ -72,16 +69,6 @@ std::vector<std::string> as_list(const Environment& environment) {
   std::vector<std::string> out;
   for (const auto& [name, value] : environment) out.push_back(name + "=" + value);
   return out;
-}
-
-std::vector<int> server_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cores;
-  if (::sched_getaffinity(::getpid(), sizeof set, &set) < 0) return cores;
-  for (int core = 0; core < CPU_SETSIZE; ++core)
-    if (CPU_ISSET(core, &set)) cores.push_back(core);
-  return cores;
 }
 
 std::string hostname_of(const functions::Function& function) {

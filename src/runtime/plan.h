@@ -30,10 +30,6 @@ Environment environment(const StartContext& context, const RuntimeOptions& optio
 Environment trust_environment(const RuntimeOptions& options);
 std::vector<std::string> as_list(const Environment& environment);  // "NAME=value"
 
-// The cores that this process may use: those of its first thread, which is no shard's and so is not pinned. A worker is born on its shard's
-// core and told of all of them, so that it can move when its calls are long.
-std::vector<int> server_cores();
-
 // The machine's folders, the platform's files, the door; without program and without the function's own folders.
 sandbox::Plan base_plan(const std::string& account, const std::string& region, const std::string& hostname, const RuntimeOptions& options);
 std::string hostname_of(const functions::Function& function);

@@ -3,6 +3,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "functions/lifecycle.h"
+#include "io/shard.h"
 
 namespace mayfly::runtime {
 namespace {
@@ -39,7 +40,7 @@ std::string zygote_configuration(const StartContext& context, const RuntimeOptio
       {"pre_stop", handler_of(functions::pre_stop(function))},
       {"pre_freeze", handler_of(functions::pre_freeze(function))},
       {"concurrency", function.instance_concurrency},
-      {"cores", json::value_from(server_cores())},
+      {"cores", json::value_from(io::usable_cores())},
       {"tmp_bytes", kTmpBytes},
       {"region", context.region},
       {"account", context.account},

@@ -68,7 +68,7 @@ std::unique_ptr<Server> Server::start(ServerOptions options) {
 Server::~Server() { stop(0); }
 
 void Server::make_shards() {
-  unsigned count = options_.shards != 0 ? options_.shards : std::max(1u, std::thread::hardware_concurrency());
+  unsigned count = options_.shards != 0 ? options_.shards : static_cast<unsigned>(io::usable_cores().size());
   for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(i));
   for (uint16_t port : {options_.port, options_.tls_port}) io::check_port_free(options_.host, port);
   // Every shard binds the same port; the first one chooses it when any will do. A port in use is told before anything is opened.
