@@ -89,6 +89,7 @@ Outcome finished_call(runtime::Reply reply, Phases phases, const functions::Func
                                 "UnhandledInvocationError");
       break;
   }
+  if (reply.worded) outcome.body = std::move(reply.body);
   return outcome;
 }
 

@@ -94,12 +94,15 @@ http::Headers call_head(Contract contract, const StartContext& context, const Ca
   return head;
 }
 
+std::string own_error(Contract contract, int scf_code, std::string_view type, std::string_view message) {
+  return contract == Contract::scf ? scf_error(message, type, scf_code) : error_json(message, type);
+}
+
 std::string reported_error(Contract contract, std::string body, std::string_view type) {
   auto sent = parse_json(body);
   if (sent && sent->is_object()) return body;
   std::string text = to_utf8(body);
-  if (contract == Contract::scf) return scf_error(text, "UserCodeException", 430);
-  return error_json(text, type.empty() ? "Runtime.Unknown" : type);
+  return own_error(contract, 430, contract == Contract::scf ? "UserCodeException" : type.empty() ? "Runtime.Unknown" : type, text);
 }
 
 std::optional<std::string> trailing_error(const http::Headers& trailers) {
@@ -111,6 +114,7 @@ std::optional<std::string> trailing_error(const http::Headers& trailers) {
 }
 
 void word_death(Contract contract, const std::string& request_id, Reply& reply) {
+  reply.worded = contract != Contract::fc;
   bool memory = reply.kind == Reply::Kind::out_of_memory;
   std::string how = exit_text(reply.exit_status);
   if (contract == Contract::lambda && !memory)
@@ -120,6 +124,7 @@ void word_death(Contract contract, const std::string& request_id, Reply& reply) 
 }
 
 void word_timeout(Contract contract, const std::string& request_id, int64_t timeout_s, int64_t wall_us, Reply& reply) {
+  reply.worded = contract != Contract::fc;
   if (contract == Contract::lambda)
     reply.body = error_json(fmt::format("{} {} Task timed out after {}.00 seconds", iso8601_ms(wall_us), request_id, timeout_s), "Sandbox.Timedout");
   if (contract == Contract::scf) reply.body = scf_error(fmt::format("Invoking task timed out after {} seconds", timeout_s), "TimeLimitReached", 433);

@@ -26,12 +26,15 @@ http::Headers call_head(Contract contract, const StartContext& context, const Ca
 std::string lambda_arn(const StartContext& context);
 std::string lambda_version(const functions::Runnable& runnable);  // "$LATEST" or a number
 
+// The body of an error that is ours to tell: {errorMessage, errorType}, for SCF with its code (T3.1).
+std::string own_error(Contract contract, int scf_code, std::string_view type, std::string_view message);
+
 // The body of a reported error as callers get it: the program's own JSON object, else its text in one.
 std::string reported_error(Contract contract, std::string body, std::string_view type = {});
 // The error that a Lambda reply ended with, told in its trailers; nullopt: it ended well.
 std::optional<std::string> trailing_error(const http::Headers& trailers);
 
-// The bodies of replies to calls that got none, in the contract's words; `reply` has FC's already.
+// The bodies of replies to calls that got none, in Lambda's and SCF's words; FC's are the dispatcher's.
 void word_death(Contract contract, const std::string& request_id, Reply& reply);
 void word_timeout(Contract contract, const std::string& request_id, int64_t timeout_s, int64_t wall_us, Reply& reply);
 

@@ -9,8 +9,8 @@ namespace {
 
 constexpr int64_t kLaunchUs = 30 * kMicrosPerSecond;  // a sandbox and the exec in it: milliseconds, unless the machine swaps
 constexpr uint16_t kApiPort = 9001;                   // T1.3; the vendors' documents show the same for the others
-// Reading a program in and its own beginning are not the initializer's time; Lambda grants 10 s in all.
-constexpr int64_t kBeginAllowanceUs = 10 * kMicrosPerSecond;
+// Until a program asks for its first call: Lambda grants 10 s, and FC's initializer comes later. SCF counts by initTimeout alone (T1.2).
+constexpr int64_t kBeginUs = 10 * kMicrosPerSecond;
 constexpr int64_t kTermGraceUs = 500 * kMicrosPerMilli;   // between SIGTERM and SIGKILL, as Lambda's shutdown phase
 constexpr int64_t kFreezeAfterUs = kMicrosPerSecond;      // without a call, an instance is told that it may be frozen
 
@@ -81,8 +81,8 @@ class ApiInstance final : public Instance {
   io::Loop::TimerId freeze_timer_ = 0;
 };
 
-Failure<StartError> timed_out(const functions::Function& function, std::string_view what) {
-  return {StartError::timed_out, fmt::format("Function initialization timed out after {} seconds: {}", function.initialization_timeout_s, what), {}};
+Failure<StartError> timed_out(int64_t seconds, std::string_view what) {
+  return {StartError::timed_out, fmt::format("{} within {} s", what, seconds), {}};
 }
 
 }  // namespace
@@ -93,7 +93,7 @@ io::Task<Expected<ApiFactory::Launched, StartError>> ApiFactory::launch(StartCon
   Launched out{.box = nullptr, .listener = nullptr, .instance_id = host_.new_instance_id()};
   MAYFLY_CO_TRY(std::string program, api_program(*context.runnable, options, contract));
   sandbox::Plan plan = base_plan(context.account, context.region, hostname_of(function), options);
-  for (auto& bind : function_binds(*context.runnable, contract)) plan.binds.push_back(std::move(bind));
+  for (auto& bind : api_binds(*context.runnable, contract)) plan.binds.push_back(std::move(bind));
   ApiAddress address{.instance_id = out.instance_id, .port = kApiPort};
   if (options.platform_port == kApiPort) address.port = kApiPort + 1;
   size_t own_door = plan.doors.size();
@@ -150,9 +150,11 @@ io::Task<Expected<StartPhases, StartError>> ApiFactory::begin(std::shared_ptr<Ap
   const auto& function = context.runnable->function;
   auto& process = link->process();
   int64_t began_us = host_.shard().now_us();
-  auto started = co_await link->started(io::Deadline::after_us(host_.shard(), function.initialization_timeout_s * kMicrosPerSecond + kBeginAllowanceUs));
+  int64_t limit_us = std::max(function.initialization_timeout_s * kMicrosPerSecond, contract == Contract::scf ? 0 : kBeginUs);
+  auto started = co_await link->started(io::Deadline::after_us(host_.shard(), limit_us));
   if (!started) {
-    co_return std::unexpected(timed_out(function, contract == Contract::scf ? "the program has not posted /runtime/init/ready" : "the program has not asked for a call"));
+    const char* what = contract == Contract::scf ? "the program has not posted /runtime/init/ready" : "the program has not asked for a call";
+    co_return std::unexpected(timed_out(limit_us / kMicrosPerSecond, what));
   }
   if (!started->ok) {
     if (started->failure.empty()) co_await process.gone();  // until it is known whether memory ended it
@@ -172,16 +174,15 @@ io::Task<Expected<StartPhases, StartError>> ApiFactory::begin(std::shared_ptr<Ap
 }
 
 io::Task<Expected<void, StartError>> ApiFactory::initialize(std::shared_ptr<ApiLink> link, StartContext context) {
-  const auto& function = context.runnable->function;
-  auto hook = functions::initializer(function);
+  auto hook = functions::initializer(context.runnable->function);
   auto deadline = io::Deadline::after_us(host_.shard(), hook->timeout_s * kMicrosPerSecond);
   Call call{.request_id = uuid(rng_), .payload = {}, .http = {}, .credentials = context.credentials, .deadline = deadline};
   auto reply = co_await link->run(std::move(call), CallType::initializer);
-  if (!reply) co_return std::unexpected(timed_out(function, "the initializer has not returned"));
+  if (!reply) co_return std::unexpected(timed_out(hook->timeout_s, "the initializer has not returned"));
   if (reply->kind == Reply::Kind::ok) co_return Expected<void, StartError>{};
   if (reply->kind == Reply::Kind::handled_error) co_return fail(StartError::initializer, std::move(reply->body));
   co_await link->process().gone();
-  co_return std::unexpected(failed_start(link->process(), function, {}));
+  co_return std::unexpected(failed_start(link->process(), context.runnable->function, {}));
 }
 
 io::Task<void> ApiFactory::prepare(std::shared_ptr<const functions::Runnable>) { co_return; }  // nothing of a program can be shared

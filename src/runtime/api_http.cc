@@ -151,7 +151,7 @@ std::string fc_http_params(std::string_view http) {
   Asked ask = asked(http);
   json::object headers;
   for (const auto& [name, values] : ask.headers) headers[canonical(name)] = values;
-  return base64_encode(to_text(json::object{{"path", ask.path},
+  return base64_encode(to_text(json::object{{"path", percent_decode(ask.path)},  // Go's URL.Path, to which the SDK gives it, is the decoded one
                                             {"method", ask.method},
                                             {"requestURI", string_or(ask.http, "requestURI", "/")},
                                             {"clientIP", ask.client},

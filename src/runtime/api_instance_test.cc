@@ -44,7 +44,8 @@ class ApiInstances : public InSandbox {
       stop(std::move(*instance));
       return "it started";
     }
-    return fmt::format("{} {}", static_cast<int>(instance.error().code), instance.error().message);
+    const auto& error = instance.error();
+    return fmt::format("{} {}{}", static_cast<int>(error.code), error.message, error.hint.empty() ? "" : ": " + error.hint);
   }
 };
 
@@ -144,6 +145,9 @@ TEST_F(ApiInstances, AStartThatFailsSaysWhy) {
   EXPECT_EQ(failure(python("provided", R"(ask("POST", "init/error", json.dumps({"errorMessage": "no model", "errorType": "Init"}));pause(60))")),
             fmt::format(R"({} {{"errorMessage": "no model", "errorType": "Init"}})", static_cast<int>(StartError::initializer)));
   EXPECT_NE(failure(python("provided", "sys.exit(7)\n")).find("Runtime exited with error: exit status 7"), std::string::npos);
+  auto silent = python("CustomRuntime", "pause(60)\n");
+  silent->function.initialization_timeout_s = 1;
+  EXPECT_EQ(failure(silent), fmt::format("{} the program has not posted /runtime/init/ready within 1 s", static_cast<int>(StartError::timed_out)));
   auto without = function("");
   without->function.runtime = "provided";
   EXPECT_NE(failure(without).find("Couldn't find valid bootstrap(s): [/var/task/bootstrap]"), std::string::npos);
@@ -202,8 +206,22 @@ while True:
   stop(std::move(instance));
 }
 
+TEST_F(ApiInstances, AProgramThatEndsWhileItStreamsHasDied) {
+  auto instance = started(python("provided", R"(
+id, event, headers = take()
+def pieces():
+    yield b"one"
+    os._exit(4)
+give(id, pieces(), {"Lambda-Runtime-Function-Response-Mode": "streaming"}, encode_chunked=True)
+)"));
+  Reply reply = call(*instance, "{}");
+  EXPECT_EQ(reply.kind, Reply::Kind::died);
+  EXPECT_EQ(WEXITSTATUS(reply.exit_status), 4);
+  stop(std::move(instance));
+}
+
 TEST_F(ApiInstances, ABashBootstrapOfScfServesEventsUntilOneFails) {
-  auto runnable = program("CustomRuntime", R"(#!/bin/bash
+  auto runnable = program("CustomRuntime", R"(#!/bin/sh
 set -euo pipefail
 API=http://$SCF_RUNTIME_API:$SCF_RUNTIME_API_PORT
 curl -d " " -X POST -s $API/runtime/init/ready
@@ -270,6 +288,20 @@ take()
 )"));
   stop(std::move(instance));
   EXPECT_EQ(printed(), "leaving\n");
+}
+
+class ApiInstancesWithoutSandbox : public ApiInstances {
+  void before() override { options_.unsafe_no_sandbox = true; }
+};
+TEST_F(ApiInstancesWithoutSandbox, EachHasAPortOfItsOwnOnTheMachine) {
+  auto runnable = python("provided", "while True:\n    id, event, headers = take()\n    give(id, json.dumps([API, os.environ['LAMBDA_TASK_ROOT'], os.getcwd()]))\n");
+  auto one = started(runnable), two = started(runnable);
+  auto first = parse_json(call(*one, "{}").body).value(), second = parse_json(call(*two, "{}").body).value();
+  EXPECT_NE(to_text(first.at(0)), to_text(second.at(0)));
+  EXPECT_EQ(view(first.at(1).as_string()), runnable->code_path);
+  EXPECT_EQ(view(first.at(2).as_string()), runnable->code_path);
+  stop(std::move(one));
+  stop(std::move(two));
 }
 
 TEST_F(ApiInstances, TheApiIsReachedFromInsideOnly) {

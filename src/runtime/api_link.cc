@@ -8,6 +8,7 @@ namespace mayfly::runtime {
 namespace {
 
 constexpr std::string_view kErrorType = "Lambda-Runtime-Function-Error-Type";
+constexpr int64_t kDeathNoticeUs = 200 * kMicrosPerMilli;  // between the end of a program's connections and the news of its end
 
 std::string_view prefix_of(Contract contract) {
   switch (contract) {
@@ -16,8 +17,6 @@ std::string_view prefix_of(Contract contract) {
     default: return "/runtime/";
   }
 }
-
-Reply failed(std::string_view type, std::string_view message) { return {.kind = Reply::Kind::handled_error, .body = error_json(message, type)}; }
 
 http::Response wrong_method(std::string allowed) {
   auto response = api_refused(405, "MethodNotAllowed", fmt::format("this path of the runtime API takes {}", allowed));
@@ -29,6 +28,10 @@ http::Response wrong_method(std::string allowed) {
 
 ApiLink::ApiLink(io::Shard& shard, StartContext context, Contract contract, std::shared_ptr<Process> process)
     : shard_(shard), context_(std::move(context)), contract_(contract), process_(std::move(process)), started_(shard) {}
+
+Reply ApiLink::failed(int scf_code, std::string_view type, std::string_view message) const {
+  return {.kind = Reply::Kind::handled_error, .body = own_error(contract_, scf_code, type, message)};
+}
 
 io::Task<std::optional<Reply>> ApiLink::run(Call call, CallType type) {
   auto job = std::make_shared<Job>(shard_, std::move(call), type);
@@ -46,7 +49,7 @@ io::Task<std::optional<Reply>> ApiLink::run(Call call, CallType type) {
 io::Task<Reply> ApiLink::call(Call call) {
   if (call.streams && call.streams->body) {
     auto whole = co_await std::exchange(call.streams->body, nullptr)->read_all(kMaxPayloadBytes);
-    if (!whole) co_return failed("InvalidArgument", "the request's body is larger than a function of this runtime takes, or broke off");
+    if (!whole) co_return failed(406, "InvalidArgument", "the request's body is larger than a function of this runtime takes, or broke off");
     call.payload = std::move(*whole);
   }
   if (!call.http.empty() && contract_ != Contract::fc) call.payload = http_event(contract_, context_, call, shard_.clock().wall_us());
@@ -103,6 +106,7 @@ io::Task<http::Response> ApiLink::next(http::Request request) {
   if (contract_ == Contract::scf && !running_.empty()) co_return head_of(*running_.begin()->second);
   if (contract_ == Contract::lambda && !running_.empty())
     co_return api_refused(403, "InvalidStateTransition", "State transition from Running to Ready failed for runtime. Error: State transition is not allowed");
+  if (ended_) co_return api_refused(503, "InstanceEnding", "this instance gets no more calls");
   drop_polls(false);
   Poll poll(shard_, request.body.get());
   polls_.push_back(&poll);
@@ -146,7 +150,7 @@ void ApiLink::finish(const JobPtr& job, Reply reply) {
 
 http::Response ApiLink::too_large(const JobPtr& job, size_t limit) {
   std::string_view type = contract_ == Contract::lambda ? "Function.ResponseSizeTooLarge" : "ResponseTooLarge";
-  finish(job, failed(type, fmt::format("Response payload size exceeded maximum allowed payload size ({} bytes).", limit)));
+  finish(job, failed(407, type, fmt::format("Response payload size exceeded maximum allowed payload size ({} bytes).", limit)));
   return api_refused(413, "RequestEntityTooLarge", fmt::format("Exceeded maximum allowed payload size ({} bytes).", limit));
 }
 
@@ -165,11 +169,11 @@ Reply ApiLink::reply_of(const Job& job, std::string body, const http::Request& r
     const std::string* params = request.headers.find("x-fc-http-params");
     if (!params) return {.body = std::move(body), .http = plain_http("application/octet-stream")};
     auto http = fc_http_answer(*params);
-    if (!http) return failed("InvalidResponse", "the x-fc-http-params of the function's answer are not base64 of JSON {status, headersMap}");
+    if (!http) return failed(403, "InvalidResponse", "the x-fc-http-params of the function's answer are not base64 of JSON {status, headersMap}");
     return {.body = std::move(body), .http = std::move(*http)};
   }
   auto result = http_result(std::move(body));
-  if (!result) return failed("InvalidResponse", "the function's result has a statusCode, but statusCode, headers and body make no HTTP response");
+  if (!result) return failed(403, "InvalidResponse", "the function's result has a statusCode, but statusCode, headers and body make no HTTP response");
   return {.body = std::move(result->body), .http = std::move(result->http)};
 }
 
@@ -193,8 +197,11 @@ io::Task<http::Response> ApiLink::take_stream(JobPtr job, http::Request request)
     auto piece = co_await request.body->next();
     if (!holds(job)) co_return not_held(job->call.request_id);
     if (!piece) {
+      // The end of a connection is often the end of its program, which is the better thing to tell and is known a little later.
+      (void)co_await process_->gone(io::Deadline::after_us(shard_, kDeathNoticeUs));
+      if (!holds(job)) co_return not_held(job->call.request_id);
       stream->fail(http::BodyError::disconnected);
-      finish(job, failed("Runtime.TruncatedResponse", "the function's streamed reply broke off"));
+      finish(job, failed(403, "Runtime.TruncatedResponse", "the function's streamed reply broke off"));
       co_return api_refused(400, "InvalidRequest", "the body broke off or is malformed");
     }
     if (!*piece) break;
@@ -202,7 +209,7 @@ io::Task<http::Response> ApiLink::take_stream(JobPtr job, http::Request request)
     if (!holds(job)) co_return not_held(job->call.request_id);
     if (added == StreamedReply::Added::too_large) co_return too_large(job, kMaxPayloadBytes);
     if (added == StreamedReply::Added::malformed) {
-      finish(job, failed("Runtime.InvalidResponse", "the streamed reply does not begin with a prelude of JSON and eight zero bytes"));
+      finish(job, failed(403, "Runtime.InvalidResponse", "the streamed reply does not begin with a prelude of JSON and eight zero bytes"));
       co_return api_refused(400, "InvalidRequest", "the prelude is malformed");
     }
   }

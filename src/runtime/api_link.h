@@ -80,6 +80,7 @@ class ApiLink {
   http::Response not_held(const std::string& id) const;
   http::Response broken(const JobPtr& job, http::BodyError error, size_t limit);
   http::Response too_large(const JobPtr& job, size_t limit);
+  Reply failed(int scf_code, std::string_view type, std::string_view message) const;
   Reply reply_of(const Job& job, std::string body, const http::Request& request) const;
   void finish(const JobPtr& job, Reply reply);
   bool holds(const JobPtr& job) const;

@@ -1,7 +1,8 @@
 #include "runtime/api_plan.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
+#include <algorithm>
+#include <filesystem>
 
 #include "runtime/api_codec.h"
 #include "runtime/process.h"
@@ -131,6 +132,15 @@ Expected<std::string, StartError> api_program(const functions::Runnable& runnabl
     return fail(StartError::initializer, error_json(each.inside + " is not executable: set its mode (chmod 755) before packing it", "InvalidEntrypoint"));
   }
   return fail(StartError::initializer, missing(runnable, tried, contract));
+}
+
+std::vector<sandbox::Bind> api_binds(const functions::Runnable& runnable, Contract contract) {
+  constexpr const char* kBash = "/usr/bin/bash";
+  auto binds = function_binds(runnable, contract);
+  std::error_code none;
+  auto shell = std::filesystem::canonical("/bin/sh", none);
+  if (contract != Contract::fc && !none && shell != kBash && sys::exists(kBash)) binds.push_back({kBash, shell.string()});
+  return binds;
 }
 
 Environment api_environment(const StartContext& context, const RuntimeOptions& options, Contract contract, const ApiAddress& address, int64_t wall_us) {

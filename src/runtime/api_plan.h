@@ -13,6 +13,10 @@ namespace mayfly::runtime {
 // "bootstrap" of the package, then of the layers; for SCF "bootstrap" of the package.
 Expected<std::string, StartError> api_program(const functions::Runnable& runnable, const RuntimeOptions& options, Contract contract);
 
+// The function's folders; for Lambda and SCF also bash as /bin/sh, which it is on those clouds' machines: the bootstraps of the vendors'
+// own guides begin with #!/bin/sh and use `source` and `set -o pipefail`.
+std::vector<sandbox::Bind> api_binds(const functions::Runnable& runnable, Contract contract);
+
 struct ApiAddress {
   std::string instance_id;
   uint16_t port = 0;  // on the loopback inside

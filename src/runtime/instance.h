@@ -57,6 +57,7 @@ struct Reply {
   };
   Kind kind = Kind::ok;
   std::string body;  // empty once Streams::opened was called
+  bool worded = false;  // of a call that got no answer: `body` is in the words of the function's contract and stands as it is
   std::string http;  // HTTP functions: JSON {status, headers: {name: [value, ...]}}
   int64_t run_us = 0;
   int64_t memory_bytes = 0;  // peak of the instance
