@@ -387,6 +387,29 @@ class Concurrency(NodeTest):
             worker.receive()
 
 
+class Cores(NodeTest):
+    def test_long_calls_may_use_all_cores_and_short_ones_stay_at_home(self):
+        home, cores = min(os.sched_getaffinity(0)), sorted(os.sched_getaffinity(0))
+        self.assertGreater(len(cores), 1, "this test needs two cores")
+        everywhere = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {home})
+        try:
+            worker = self.started("""exports.handler = async (event) => { const end = Date.now() + Number(event); while (Date.now() < end); }""", cores=cores)
+        finally:
+            os.sched_setaffinity(0, everywhere)
+
+        def threads():
+            return {tuple(sorted(os.sched_getaffinity(int(thread)))) for thread in os.listdir(f"/proc/{worker.process.pid}/task")}
+
+        for _ in range(20):
+            worker.call(b"0")
+        self.assertEqual(threads(), {(home,)})
+        for _ in range(3):
+            worker.call(b"5")
+        while threads() != {tuple(cores)}:  # the move is not waited for by any call
+            worker.call(b"5")
+
+
 class Logs(NodeTest):
     def test_each_console_call_is_a_line_with_level_time_and_request(self):
         worker = self.started("""exports.handler = async (event, context) => {

@@ -57,6 +57,7 @@ class Call {
     const tookUs = Math.round((performance.now() - this.began) * 1000);
     this._server.link.send(Kind.REPLY, this.number, status, tookUs, meta, payload);
     if (this.waiting) this._server.noLongerWaiting(this);
+    this._server.place?.afterCall(tookUs);
   }
 }
 

@@ -10,6 +10,7 @@ const { enter } = require('./environment.js');
 const { InitFailure, errorBody, failure } = require('./errors.js');
 const { Request, Response } = require('./http.js');
 const { resolve } = require('./load.js');
+const { Place } = require('./place.js');
 const { takeOverConsole, writeOut } = require('./log.js');
 const { ReplyStream, STREAMED, awslambda } = require('./stream.js');
 
@@ -28,6 +29,7 @@ class Server {
     this._hooks = {};
     this._current = null;      // the call that began last
     this._waiting = new Set(); // calls whose handler has returned without an answer
+    this.place = null;
     this._store = null;        // which call the running code belongs to, when there may be several
     this._begin = (call, retries, event, http) => this._run(call, retries, event, http);
     this.link = link;
@@ -89,6 +91,7 @@ class Server {
   _ready(tookUs, importUs, initUs) {
     if (!this._fail) return;  // too late, it was given up
     this._fail = null;
+    if (this._start.cores) this.place = new Place(this._start.cores);
     if (this._start.concurrency > 1) this._store = new AsyncLocalStorage();
     this.link.keepAlive(true);
     this.link.send(Kind.READY, 0, OK, tookUs, `{"import_us":${importUs},"init_us":${initUs}}`, '');

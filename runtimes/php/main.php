@@ -6,6 +6,7 @@
 
 require __DIR__ . '/link.php';
 require __DIR__ . '/logger.php';
+require __DIR__ . '/place.php';
 require __DIR__ . '/server.php';
 spl_autoload_register(Mayfly\Server::provideClass(...));  // the last: an autoloader of the function's own stands before it
 

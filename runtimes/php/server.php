@@ -27,6 +27,7 @@ final class Server
     private float $began = 0.0;
     private int $importUs = 0;
     private Logger $logger;
+    private Place $place;
 
     public function __construct(private Link $link)
     {
@@ -129,6 +130,7 @@ final class Server
             $initializer($this->context('', 0));
         }
         $this->started = true;
+        $this->place = new Place($this->start['cores'] ?? []);
         $meta = json_encode(['import_us' => $this->importUs, 'init_us' => $initializer ? $this->sinceUs($initBegan) : 0]);
         $this->link->send(Link::READY, durationUs: $this->sinceUs($this->began), meta: $meta);
     }
@@ -179,7 +181,9 @@ final class Server
             $payload = $this->errorBody($error);
         }
         $this->running = null;
-        $this->link->send(Link::REPLY, $frame->call, $status, $this->sinceUs($began), $meta, $payload);
+        $tookUs = $this->sinceUs($began);
+        $this->link->send(Link::REPLY, $frame->call, $status, $tookUs, $meta, $payload);
+        $this->place->afterCall($tookUs);
     }
 
     // [meta, body] of the answer; the body a string, or something to stream.
