@@ -388,7 +388,7 @@ class Concurrency(NodeTest):
 
 
 class Cores(NodeTest):
-    def test_long_calls_may_use_all_cores_and_short_ones_stay_at_home(self):
+    def test_long_calls_may_use_all_cores(self):
         home, cores = min(os.sched_getaffinity(0)), sorted(os.sched_getaffinity(0))
         self.assertGreater(len(cores), 1, "this test needs two cores")
         everywhere = os.sched_getaffinity(0)
@@ -401,8 +401,6 @@ class Cores(NodeTest):
         def threads():
             return {tuple(sorted(os.sched_getaffinity(int(thread)))) for thread in os.listdir(f"/proc/{worker.process.pid}/task")}
 
-        for _ in range(20):
-            worker.call(b"0")
         self.assertEqual(threads(), {(home,)})
         for _ in range(3):
             worker.call(b"5")

@@ -168,7 +168,7 @@ class Errors(PhpTest):
 
 
 class Cores(PhpTest):
-    def test_long_calls_may_use_all_cores_and_short_ones_stay_at_home(self):
+    def test_long_calls_may_use_all_cores(self):
         everywhere = os.sched_getaffinity(0)
         self.assertGreater(len(everywhere), 1, "this test needs two cores")
         os.sched_setaffinity(0, {min(everywhere)})
@@ -176,8 +176,6 @@ class Cores(PhpTest):
             worker = self.started("function handler($event, $context) { usleep((int)$event); }", cores=sorted(everywhere))
         finally:
             os.sched_setaffinity(0, everywhere)
-        for _ in range(20):
-            worker.call(b"0")
         self.assertEqual(os.sched_getaffinity(worker.process.pid), {min(everywhere)})
         for _ in range(4):  # the move is over before the fourth is taken
             worker.call(b"5000")
