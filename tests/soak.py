@@ -70,6 +70,8 @@ def link(path):
 
 
 def counts(server):
+    if server.process.poll() is not None:
+        raise SystemExit(f"FAULT: the server ended by itself, {server.process.returncode}:\n{server.output()[-3000:]}")
     pid = server.process.pid
     every, _ = descendants(pid)
     own_network = link("/proc/self/ns/net")

@@ -17,6 +17,6 @@ function echo_back($event, $context)
 {
     $wish = json_decode($event);
     usleep($wish->ms * 1000);
-    $context['logger']->info('echo ' . $wish->nonce);
+    $GLOBALS['fcLogger']->info('echo ' . $wish->nonce);
     return json_encode(['nonce' => $wish->nonce]);
 }
