@@ -36,7 +36,6 @@ class Keeper {
   sys::Fd link_{kKeeperLinkFd}, program_link_{kProgramLinkFd}, lifeline_;
   const char* step_ = "user namespace";  // being taken, for the sentence the server shows when the kernel refuses it
   std::string failed_;                   // words of the failure of prepare(), which nobody can be told before there is a lifeline
-  std::vector<sys::Fd> doors_;
   pid_t program_ = -1;
 };
 
@@ -48,7 +47,6 @@ sys::Message Keeper::next_order() {
 
 void Keeper::prepare(const std::string& seccomp) {
   auto order = next_order();
-  doors_ = std::move(order.fds);
   try {
     if (order.bytes == "B") build();
     step_ = "program";
@@ -58,7 +56,6 @@ void Keeper::prepare(const std::string& seccomp) {
   }
   if (program_ == 0) {
     link_.reset();
-    doors_.clear();
     become_program(std::move(program_link_), seccomp);
   }
   program_link_.reset();
@@ -73,7 +70,8 @@ void Keeper::build() {
 }
 
 void Keeper::launch() {
-  lifeline_ = std::move(next_order().fds.at(0));
+  auto order = next_order();
+  lifeline_ = std::move(order.fds.at(0));
   link_.reset();
   if (!failed_.empty()) {
     sys::send_message(lifeline_.get(), to_text(json::object{{"failed", failed_}}));
@@ -83,9 +81,8 @@ void Keeper::launch() {
   pidfds.push_back(sys::open_pidfd(::getpid()));
   pidfds.push_back(sys::open_pidfd(program_));
   std::vector<int> handed{pidfds[0].get(), pidfds[1].get()};
-  for (const auto& door : doors_) handed.push_back(door.get());
-  sys::send_message(lifeline_.get(), to_text(json::object{{"doors", doors_.size()}}), handed);
-  doors_.clear();
+  for (size_t i = 1; i < order.fds.size(); ++i) handed.push_back(order.fds[i].get());
+  sys::send_message(lifeline_.get(), to_text(json::object{{"doors", order.fds.size() - 1}}), handed);
 }
 
 // Tells the server of the program's end and ends, and with it all that is inside.

@@ -54,7 +54,8 @@ class Sandbox {
   io::Task<std::optional<int>> exit_status(io::Deadline deadline);
   // A TCP socket of the sandbox's network, not connected, non-blocking: through it the server reaches a port inside at 127.0.0.1.
   io::Task<Expected<sys::Fd, LaunchError>> tcp_socket(io::Deadline deadline);
-  // Shows more of the host's folders and files inside, read-only, to all that runs there.
+  // Shows more of the host's folders and files inside, read-only, to all that runs there. Targets that are not there are made, except when
+  // the nursery has been replaced since: /code and /opt always are. None may lie where the program can write.
   io::Task<Expected<void, LaunchError>> mount(std::vector<Bind> binds, io::Deadline deadline);
 
  private:

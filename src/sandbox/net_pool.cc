@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 
@@ -15,12 +16,14 @@ namespace {
 
 constexpr size_t kMaxFree = 256;  // each some 100 KB of the kernel's memory; as many as sandboxes that end at about the same time
 
+void enter(const sys::Fd& net) { sys::check(::setns(net.get(), CLONE_NEWNET), "setns", "network namespace"); }
+
 // Nothing when a server still holds a door of an earlier user: its connections would be taken for that one's.
-std::optional<std::vector<sys::Fd>> doors_of(const std::vector<uint16_t>& ports, bool dns_door) {
+std::optional<std::vector<sys::Fd>> open_doors(const Doors& doors) {
   std::vector<sys::Fd> out;
   try {
-    for (uint16_t port : ports) out.push_back(listen_inside(port));
-    if (dns_door) out.push_back(dns_socket_inside());
+    for (uint16_t port : doors.ports) out.push_back(listen_inside(port));
+    if (doors.dns) out.push_back(dns_socket_inside());
   } catch (const sys::Fault& fault) {
     if (fault.error() == EADDRINUSE) return std::nullopt;
     throw;
@@ -30,17 +33,29 @@ std::optional<std::vector<sys::Fd>> doors_of(const std::vector<uint16_t>& ports,
 
 }  // namespace
 
-NetPool::Taken NetPool::take(const std::vector<uint16_t>& ports, bool dns_door) {
+NetPool::Taken NetPool::take(const Doors& doors) {
   for (size_t tries = free_.size(); tries > 0; --tries) {
     sys::Fd net = std::move(free_.front());
     free_.pop_front();
-    sys::check(::setns(net.get(), CLONE_NEWNET), "setns", "network namespace");
-    if (auto doors = doors_of(ports, dns_door)) return {std::move(net), std::move(*doors)};
+    enter(net);
+    if (auto sockets = open_doors(doors)) return {std::move(net), std::move(*sockets)};
     free_.push_back(std::move(net));
   }
   enter_net_namespace();
   sys::Fd net = sys::open_file("/proc/self/ns/net", O_RDONLY);
-  return {std::move(net), doors_of(ports, dns_door).value()};
+  return {std::move(net), open_doors(doors).value()};
+}
+
+std::vector<sys::Fd> exchange_doors(const sys::Fd& net, const Doors& had, std::vector<sys::Fd> sockets, const Doors& wanted) {
+  if (had.ports == wanted.ports && had.dns == wanted.dns) return sockets;
+  enter(net);
+  std::vector<sys::Fd> out;
+  for (uint16_t port : wanted.ports) {
+    auto found = std::find(had.ports.begin(), had.ports.end(), port);
+    out.push_back(found == had.ports.end() ? listen_inside(port) : std::move(sockets[static_cast<size_t>(found - had.ports.begin())]));
+  }
+  if (wanted.dns) out.push_back(had.dns ? std::move(sockets.back()) : dns_socket_inside());
+  return out;
 }
 
 void NetPool::give_back(sys::Fd net) {

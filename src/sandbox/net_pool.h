@@ -4,6 +4,7 @@
 // namespace, not to the sandbox's), and it holds nothing but a loopback. What a later user could see of an earlier one is the kernel's
 // counters of packets.
 
+#include <cstdint>
 #include <deque>
 #include <vector>
 
@@ -11,17 +12,27 @@
 
 namespace mayfly::sandbox {
 
+// What listens in a network: 127.0.0.1:port each, and the DNS socket.
+struct Doors {
+  std::vector<uint16_t> ports;
+  bool dns = false;
+};
+
 class NetPool {
  public:
+  // The calling process is a member of `net` from then on, as are those it forks. `sockets` are as Doors::ports, then the DNS socket.
   struct Taken {
-    sys::Fd net;                 // of which the calling process is a member from then on, as are those it forks
-    std::vector<sys::Fd> doors;  // 127.0.0.1:port each, then the DNS socket if asked for
+    sys::Fd net;
+    std::vector<sys::Fd> sockets;
   };
-  Taken take(const std::vector<uint16_t>& ports, bool dns_door);
+  Taken take(const Doors& doors);
   void give_back(sys::Fd net);
 
  private:
   std::deque<sys::Fd> free_;
 };
+
+// The sockets of `wanted` in `net`, from `sockets`, which are those of `had`, and made where that has none.
+std::vector<sys::Fd> exchange_doors(const sys::Fd& net, const Doors& had, std::vector<sys::Fd> sockets, const Doors& wanted);
 
 }  // namespace mayfly::sandbox

@@ -118,11 +118,18 @@ io::Task<Launched> try_launch(std::shared_ptr<NurseryLink> nursery, const Plan& 
 io::Task<Launched> Nursery::launch(Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline) {
   auto link = link_;
   std::string order = to_text(json::object{{"launch", to_value(plan)}});
-  uint64_t process = link->running();
-  auto launched = co_await try_launch(link, plan, order, cgroup, deadline);
-  // A nursery that was killed takes the launches with it that it had not yet handed on.
-  if (!launched && launched.error().code == LaunchError::refused && (link->ended() || link->running() != process)) {
+  Launched launched;
+  try {
+    uint64_t process = link->running();
+    bool grouped = cgroup.has_value();
     launched = co_await try_launch(link, plan, order, cgroup, deadline);
+    // A nursery that was killed takes the launches with it that it had not yet handed on.
+    bool again = !launched && launched.error().code == LaunchError::refused && cgroup.has_value() == grouped;
+    if (again && (link->ended() || link->running() != process)) {
+      launched = co_await try_launch(link, plan, order, cgroup, deadline);
+    }
+  } catch (const sys::Fault& fault) {  // out of descriptors, or no program to be the nursery
+    launched = fail(LaunchError::refused, fault.what());
   }
   if (!launched) co_await remove(link->shard(), std::move(cgroup));
   co_return launched;

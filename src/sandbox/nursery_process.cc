@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <deque>
 #include <map>
 
@@ -38,9 +39,12 @@ uint32_t random_uid() {
 // Nothing asked for that long: time to make a keeper ahead. Sooner it would compete with the start of what was just launched.
 constexpr int kIdleMs = 5;
 
-// A keeper that has been told its base and waits for its plan.
+// A keeper that builds what needs no plan and then waits for its launch.
 struct Ready {
+  pid_t pid;
   sys::Fd link, program_link;
+  Doors doors;
+  std::vector<sys::Fd> sockets;  // of the doors
 };
 
 class Nursery {
@@ -51,9 +55,10 @@ class Nursery {
 
  private:
   bool take_order();
-  Ready make_keeper(const std::optional<Base>& base);
-  void use(const Base& base);
-  Ready ready_keeper();
+  Ready make_keeper(bool isolated, const Doors& doors);
+  void use(const std::vector<Bind>& binds);
+  Ready ready_keeper(bool isolated, const Doors& doors);
+  Ready claim_keeper(const Plan& plan, const sys::Fd& lifeline);
   void launch(const json::value& order, std::vector<sys::Fd> fds);
   void mount(const json::value& order, std::vector<sys::Fd> fds);
   void make_ahead();
@@ -66,49 +71,66 @@ class Nursery {
   NetPool nets_;
   std::map<pid_t, sys::Fd> keepers_;  // the network of each
   std::optional<Template> template_;
-  std::optional<Base> base_;          // of the template and of the last launch, and so of the next: all of a server's sandboxes have the same
-  std::deque<Ready> ready_;           // with base_
+  std::vector<Bind> binds_;           // of the template: those of the last launch, and so of the next, for all of a server's sandboxes have the same
+  Doors doors_;                       // of the last launch, and so most likely of the next
+  std::deque<Ready> ready_;
   size_t wanted_ready_ = 0;
 };
 
-Ready Nursery::make_keeper(const std::optional<Base>& base) {
+Ready Nursery::make_keeper(bool isolated, const Doors& doors) {
   auto [link, keeper_link] = sys::socket_pair(SOCK_SEQPACKET);
   auto [program_link, far_program_link] = sys::socket_pair(SOCK_SEQPACKET);
-  auto taken = base ? nets_.take(base->doors, base->dns_door) : NetPool::Taken{};
+  auto taken = isolated ? nets_.take(doors) : NetPool::Taken{};
   std::optional<Template::Visit> visit;
-  if (base) visit.emplace(*template_);
-  pid_t pid = fork_into(base ? CLONE_NEWUSER | CLONE_NEWPID : 0);
+  if (isolated) visit.emplace(*template_);
+  pid_t pid = fork_into(isolated ? CLONE_NEWUSER | CLONE_NEWPID : 0);
   if (pid == 0) keep(std::move(keeper_link), std::move(far_program_link), seccomp_);
   visit.reset();
-  std::vector<int> handed;
-  for (const auto& door : taken.doors) handed.push_back(door.get());
   keepers_[pid] = std::move(taken.net);
   // An ordinary user's keepers are the user outside, whom our own namespace knows as 0.
-  if (base) map_root(pid, by_root_ ? random_uid() : 0);
-  sys::send_message(link.get(), base ? "B" : "N", handed);
-  return {std::move(link), std::move(program_link)};
+  if (isolated) map_root(pid, by_root_ ? random_uid() : 0);
+  sys::send_message(link.get(), isolated ? "B" : "N");
+  return {pid, std::move(link), std::move(program_link), doors, std::move(taken.sockets)};
 }
 
-void Nursery::use(const Base& base) {
-  if (base_ == base) return;
+void Nursery::use(const std::vector<Bind>& binds) {
+  if (template_ && binds_ == binds) return;
   ready_.clear();  // they end when their links are closed
-  base_.reset();
-  template_.emplace(base.binds);
-  base_ = base;
+  template_.reset();
+  template_.emplace(binds);
+  binds_ = binds;
 }
 
-Ready Nursery::ready_keeper() {
-  if (ready_.empty()) return make_keeper(base_);
+Ready Nursery::ready_keeper(bool isolated, const Doors& doors) {
+  if (!isolated || ready_.empty()) return make_keeper(isolated, doors);
   Ready out = std::move(ready_.front());
   ready_.pop_front();
   return out;
 }
 
+// One that has been given its lifeline and its doors. Those that waited may have been killed meanwhile.
+Ready Nursery::claim_keeper(const Plan& plan, const sys::Fd& lifeline) {
+  bool isolated = plan.isolation == Isolation::full;
+  Doors wanted = isolated ? Doors{plan.doors, plan.dns_door} : Doors{};
+  for (size_t tries = ready_.size() + 1; tries > 0; --tries) {
+    auto keeper = ready_keeper(isolated, wanted);
+    auto net = keepers_.find(keeper.pid);
+    if (net == keepers_.end()) continue;  // it has ended and its network is somebody else's
+    auto sockets = exchange_doors(net->second, keeper.doors, std::move(keeper.sockets), wanted);
+    std::vector<int> handed{lifeline.get()};
+    for (const auto& socket : sockets) handed.push_back(socket.get());
+    if (!sys::send_message(keeper.link.get(), "L", handed)) continue;
+    if (isolated) doors_ = wanted;
+    return keeper;
+  }
+  throw sys::Fault("clone", "a keeper that lives", ECHILD);
+}
+
 void Nursery::make_ahead() {
   try {
-    ready_.push_back(make_keeper(base_));
-  } catch (const std::runtime_error&) {
-    base_.reset();  // the next launch fails in the same way and can say so, or not, and then this is tried again
+    ready_.push_back(make_keeper(true, doors_));
+  } catch (const sys::Fault&) {
+    template_.reset();  // nothing is made ahead until a launch has made it again, or said why it could not
   }
 }
 
@@ -116,12 +138,11 @@ void Nursery::launch(const json::value& order, std::vector<sys::Fd> fds) {
   Plan plan = plan_from_value(order);
   Launch what = take_launch(plan, With::lifeline, fds);
   try {
-    bool isolated = plan.isolation == Isolation::full;
-    if (isolated && !by_root_ && !std::exchange(own_namespaces_, true)) become_root_of_own_namespaces();
     std::vector<Tree> trees;
-    if (isolated) {
-      use(base_of(plan, system_));
-      trees = take_trees(own_binds(plan, system_));
+    if (plan.isolation == Isolation::full) {
+      if (!by_root_ && !std::exchange(own_namespaces_, true)) become_root_of_own_namespaces();
+      use(select_binds(plan, system_, Binds::of_system));
+      trees = take_trees(select_binds(plan, system_, Binds::own));
       template_->prepare(trees, plan.files);
     }
     json::array targets;
@@ -131,10 +152,7 @@ void Nursery::launch(const json::value& order, std::vector<sys::Fd> fds) {
       handed.push_back(tree.mount.get());
     }
     std::string text = to_text(json::object{{"launch", order}, {"targets", std::move(targets)}});
-    int lifeline = what.lifeline.get();
-    auto keeper = isolated ? ready_keeper() : make_keeper(std::nullopt);
-    // One that waited may have been killed meanwhile.
-    while (!sys::send_message(keeper.link.get(), "L", {&lifeline, 1})) keeper = isolated ? ready_keeper() : make_keeper(std::nullopt);
+    auto keeper = claim_keeper(plan, what.lifeline);
     sys::send_message(keeper.program_link.get(), text, handed);  // closed when the keeper could not build: it says so on the lifeline
   } catch (const std::runtime_error& fault) {  // a sys::Fault, or the words of one
     sys::send_message(what.lifeline.get(), to_text(json::object{{"failed", fault.what()}}));
@@ -187,7 +205,7 @@ void Nursery::serve() {
   sys::check(::sigprocmask(SIG_BLOCK, &ends, nullptr), "sigprocmask");
   sys::Fd ended(static_cast<int>(sys::check(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd")));
   while (true) {
-    bool behind = base_ && ready_.size() < wanted_ready_;
+    bool behind = template_ && ready_.size() < wanted_ready_;
     pollfd waited[] = {{kServerFd, POLLIN, 0}, {ended.get(), POLLIN, 0}};
     int happened = ::poll(waited, 2, behind ? kIdleMs : -1);
     if (happened < 0) continue;

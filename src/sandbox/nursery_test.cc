@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include <chrono>
+#include <set>
 #include <sstream>
 
 #include "sandbox/fixture.h"
@@ -138,6 +140,90 @@ std::map<std::string, std::vector<pid_t>> below(pid_t pid) {
     }
   }
   return out;
+}
+
+// What runs below this process under a name, once there are `count` of them.
+std::vector<pid_t> await_below(const std::string& name, size_t count) {
+  for (auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10); std::chrono::steady_clock::now() < until;) {
+    auto found = below(::getpid())[name + "\n"];
+    if (found.size() == count) return found;
+    std::this_thread::yield();
+  }
+  ADD_FAILURE() << "there are " << below(::getpid())[name + "\n"].size() << " of " << name;
+  return {};
+}
+
+constexpr size_t kReadyProcesses = 2 * 4;  // the keeper and what becomes the program, of each that NurseryOptions::ready asks for
+
+TEST_F(NurseryTest, SomeAreMadeAheadAndOneThatWasKilledIsPassedOver) {
+  EXPECT_EQ(printed_by(confined_plan({"/bin/echo", "one"})), "one\n");
+  for (pid_t pid : await_below("mayfly-keeper", kReadyProcesses)) ::kill(pid, SIGKILL);
+  await_below("mayfly-keeper", 0);
+  EXPECT_EQ(printed_by(confined_plan({"/bin/echo", "two"})), "two\n");
+  await_below("mayfly-keeper", kReadyProcesses);
+}
+
+TEST_F(NurseryTest, OtherDoorsThanThoseOfTheOnesMadeAheadAreOpenedToo) {
+  launched(confined_plan({"/bin/true"}));
+  await_below("mayfly-keeper", kReadyProcesses);
+  Plan plan = confined_plan({"/bin/true"});
+  plan.doors = {80, 9999};
+  plan.dns_door = false;
+  auto sandbox = launched(plan);
+  std::vector<uint16_t> ports;
+  for (const auto& door : sandbox->doors) {
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    ASSERT_EQ(::getsockname(door.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    ports.push_back(ntohs(address.sin_port));
+  }
+  EXPECT_EQ(ports, (std::vector<uint16_t>{80, 9999}));
+}
+
+TEST_F(NurseryTest, ANetworkIsNotUsedAgainWhileItsDoorIsOpen) {
+  auto space = [this](std::vector<sys::Fd>& doors) {
+    auto sandbox = launched(confined_plan({"/bin/readlink", "/proc/self/ns/net"}));
+    doors = std::move(sandbox->doors);
+    std::string out = all_of(sandbox->output);
+    EXPECT_EQ(status_of(*sandbox), 0);
+    return out;
+  };
+  std::map<std::string, std::vector<sys::Fd>> open;
+  for (int i = 0; i < 20; ++i) {
+    std::vector<sys::Fd> doors;
+    std::string name = space(doors);
+    EXPECT_FALSE(open.contains(name)) << name;
+    open[name] = std::move(doors);
+  }
+  std::set<std::string> seen;
+  for (const auto& [name, doors] : open) seen.insert(name);
+  open.clear();
+  int again = 0;
+  std::vector<sys::Fd> doors;
+  for (int i = 0; i < 20; ++i) again += seen.contains(space(doors));
+  EXPECT_GT(again, 0) << "and it is when the door is closed";
+}
+
+size_t count_open_fds() { return static_cast<size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {})); }
+
+TEST_F(NurseryTest, NothingIsLeftOfSandboxesThatEnded) {
+  std::string mounts = sys::read_file("/proc/self/mountinfo");
+  launched(confined_plan({"/bin/true"}));
+  size_t fds = count_open_fds();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(status_of(*launched(confined_plan({"/bin/true"}))), 0);
+  for (int i = 0; i < 10; ++i) launched(confined_plan({"/bin/sleep", "1000"}));
+  EXPECT_EQ(count_open_fds(), fds);
+  EXPECT_EQ(sys::read_file("/proc/self/mountinfo"), mounts);
+  EXPECT_TRUE(below(::getpid())["sleep\n"].empty());
+  auto made_ahead = await_below("mayfly-keeper", kReadyProcesses);
+  std::vector<sys::Fd> processes;
+  for (pid_t pid : made_ahead) processes.push_back(sys::open_pidfd(pid));
+  wait<void>([this] { return nursery_.stop(); });
+  EXPECT_TRUE(below(::getpid()).empty());
+  for (const auto& process : processes) {
+    pollfd ended{process.get(), POLLIN, 0};
+    EXPECT_EQ(::poll(&ended, 1, 10'000), 1) << "they end with the nursery";
+  }
 }
 
 TEST_F(NurseryTest, SandboxesLiveOnWhenTheNurseryIsKilledAndTheNextLaunchStartsAnother) {

@@ -32,24 +32,11 @@ Launch take_launch(const Plan& plan, With with, std::vector<sys::Fd>& fds, size_
   return out;
 }
 
-namespace {
-
-bool is_in(const Bind& bind, const std::vector<Bind>& binds) { return std::find(binds.begin(), binds.end(), bind) != binds.end(); }
-
-}  // namespace
-
-Base base_of(const Plan& plan, const std::vector<Bind>& system) {
-  Base base{.binds = {}, .doors = plan.doors, .dns_door = plan.dns_door};
-  for (const auto& bind : plan.binds) {
-    if (is_in(bind, system)) base.binds.push_back(bind);
-  }
-  return base;
-}
-
-std::vector<Bind> own_binds(const Plan& plan, const std::vector<Bind>& system) {
+std::vector<Bind> select_binds(const Plan& plan, const std::vector<Bind>& system, Binds which) {
   std::vector<Bind> out;
   for (const auto& bind : plan.binds) {
-    if (!is_in(bind, system)) out.push_back(bind);
+    bool of_system = std::find(system.begin(), system.end(), bind) != system.end();
+    if (of_system == (which == Binds::of_system)) out.push_back(bind);
   }
   return out;
 }

@@ -14,8 +14,8 @@
 //   server -> nursery   {"seccomp": base64, "ready": n}    once, first
 //   server -> nursery   {"launch": Plan}                   the descriptors of Launch, in the order of its members
 //   server -> nursery   {"mount": binds}                   the server's end of the lifeline, the reply socket
-//   nursery -> keeper   "B" or "N"                         build (N: there is no isolation); the doors
-//   nursery -> keeper   "L"                                the lifeline
+//   nursery -> keeper   "B" or "N"                         build (N: there is no isolation)
+//   nursery -> keeper   "L"                                the lifeline, the doors
 //   nursery -> program  {"launch": Plan, "targets": [..]}  Launch but its lifeline, then the trees of the plan's binds
 //   keeper -> server    {"doors": n}                       on the lifeline: the keeper's pidfd, the program's, the doors in Plan's order
 //                       or {"failed": "step: call subject: error"}
@@ -53,16 +53,9 @@ std::vector<int> fds_of(const Launch& launch, With with);
 // Takes them from the front of `fds` and leaves the last `rest` there.
 Launch take_launch(const Plan& plan, With with, std::vector<sys::Fd>& fds, size_t rest = 0);
 
-// The part of a sandbox that does not depend on which function it is for: made ahead.
-struct Base {
-  std::vector<Bind> binds;
-  std::vector<uint16_t> doors;
-  bool dns_door = false;
-  bool operator==(const Base&) const = default;
-};
-// Splits a plan into its base (those of its binds that are in `system`, etc.h, and its doors) and the binds of its own.
-Base base_of(const Plan& plan, const std::vector<Bind>& system);
-std::vector<Bind> own_binds(const Plan& plan, const std::vector<Bind>& system);
+// A plan's binds are those that every sandbox has (`system`, etc.h), which lie in the template, and its own.
+enum class Binds { of_system, own };
+std::vector<Bind> select_binds(const Plan& plan, const std::vector<Bind>& system, Binds which);
 
 constexpr size_t kMaxWordsBytes = 4096;  // of a failure: a path of 4 KB at most does not fit, anything real does
 

@@ -92,6 +92,18 @@ TEST_F(InCgroup, ProcessesEnterByThemselvesAndAreHeldToItsLimits) {
   EXPECT_TRUE(group.remove()) << "again is fine";
 }
 
+TEST_F(InCgroup, LimitsMayComeLater) {
+  Cgroup group(*root_, "mayfly-later-" + std::to_string(::getpid()), {});
+  group.set_limits({.memory_bytes = 64 << 20, .processes = 1});
+  auto entries = group.entries();
+  std::string program = "import os, sys\nos.write(3, b'0')\ntry: os.fork()\nexcept BlockingIOError: sys.exit(7)\n";
+  // On v1 each controller has an entry of its own, in the order of their names: the last is that of the processes.
+  auto child = spawn({.path = "/usr/bin/python3", .arguments = {"python3", "-S", "-c", program}, .inherited_fd = entries.back().get()});
+  int status = wait_status(child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << status;
+  EXPECT_TRUE(group.remove());
+}
+
 TEST_F(InCgroup, ThoseOfAServerThatIsGoneAreRemovedAndThoseOfOneThatLivesAreNot) {
   auto gone = spawn({.path = "/bin/true", .arguments = {"true"}});
   wait_status(gone);
