@@ -341,7 +341,7 @@ def serve(configuration):
         link.send(frames.FAILED, payload=failure.body)
         return
     ended = time.perf_counter_ns()
-    meta = json.dumps({"import_us": (server.imported_ns - began) // 1000, "init_us": (ended - server.imported_ns) // 1000})
+    meta = json.dumps({"memfd": True, "import_us": (server.imported_ns - began) // 1000, "init_us": (ended - server.imported_ns) // 1000})
     link.send(frames.READY, duration_us=(ended - began) // 1000, meta=meta.encode())
     server.run()
     os._exit(0)  # the server has closed the stream: the polite end

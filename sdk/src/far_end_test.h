@@ -1,8 +1,10 @@
 #pragma once
 // The server's side of a link, for tests: an Instance runs on a thread of its own, the test speaks frames over a socketpair.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@ namespace mayfly::detail {
 struct Received {
   FrameHeader header;
   std::string meta, payload;
+  int sealed = 0;  // seals of the file that the payload came in, if it did
   Json json() const { return Json::parse(payload); }
 };
 
@@ -81,6 +84,29 @@ class FarEnd {
     send_raw(call_bytes(number, payload, http));
     return receive();
   }
+  Received call_with_file(std::string_view payload, uint32_t number = 7) {
+    int file = ::memfd_create("body", MFD_ALLOW_SEALING);
+    EXPECT_EQ(::write(file, payload.data(), payload.size()), static_cast<ssize_t>(payload.size()));
+    ::fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+    std::string frame = bytes({.kind = FrameKind::call, .status = static_cast<FrameStatus>(kInMemfd), .call = number}, meta(), "");
+    uint32_t size = static_cast<uint32_t>(payload.size());
+    std::memcpy(frame.data(), &size, sizeof size);  // payload_size is the header's first field
+    iovec part{frame.data(), frame.size()};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof file)] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* passed = CMSG_FIRSTHDR(&message);
+    passed->cmsg_level = SOL_SOCKET;
+    passed->cmsg_type = SCM_RIGHTS;
+    passed->cmsg_len = CMSG_LEN(sizeof file);
+    std::memcpy(CMSG_DATA(passed), &file, sizeof file);
+    EXPECT_EQ(::sendmsg(fd_, &message, 0), static_cast<ssize_t>(frame.size()));
+    ::close(file);
+    return receive();
+  }
   Received hook(std::string_view name) {
     send({.kind = FrameKind::hook, .call = 9}, name, "");
     return receive();
@@ -88,11 +114,18 @@ class FarEnd {
 
   Received receive() {
     Received out;
-    if (!read_all(&out.header, sizeof out.header)) return out;
+    int file = -1;
+    if (!read_header(out.header, file)) return out;
     out.meta.resize(out.header.meta_size);
     out.payload.resize(out.header.payload_size);
     read_all(out.meta.data(), out.meta.size());
-    read_all(out.payload.data(), out.payload.size());
+    if (file < 0) {
+      read_all(out.payload.data(), out.payload.size());
+      return out;
+    }
+    out.sealed = ::fcntl(file, F_GET_SEALS);
+    EXPECT_EQ(::pread(file, out.payload.data(), out.payload.size(), 0), static_cast<ssize_t>(out.payload.size()));
+    ::close(file);
     return out;
   }
   // Everything one read gives, without waiting for more.
@@ -109,6 +142,19 @@ class FarEnd {
   int status_ = -1;
   std::thread thread_;
 
+  // `file`: what came along, else untouched.
+  bool read_header(FrameHeader& header, int& file) {
+    iovec part{&header, sizeof header};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof file)];
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    if (::recvmsg(fd_, &message, MSG_WAITALL) != static_cast<ssize_t>(sizeof header)) return false;
+    if (cmsghdr* passed = CMSG_FIRSTHDR(&message)) std::memcpy(&file, CMSG_DATA(passed), sizeof file);
+    return true;
+  }
   bool read_all(void* into, size_t size) {
     return size == 0 || ::recv(fd_, into, size, MSG_WAITALL) == static_cast<ssize_t>(size);
   }

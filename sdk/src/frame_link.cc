@@ -1,7 +1,10 @@
 #include "frame_link.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <bit>
 #include <cerrno>
@@ -12,12 +15,9 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "headers are sent as they lie in memory");
 
-ssize_t receive(int fd, char* into, size_t size) {
-  ssize_t got = 0;
-  do got = ::recv(fd, into, size, 0);
-  while (got < 0 && errno == EINTR);
-  return got;
-}
+constexpr size_t kPassed = 8;  // descriptors in one read, at most
+
+bool in_memfd(const FrameHeader& header) { return (static_cast<uint8_t>(header.status) & kInMemfd) != 0; }
 
 void check(const FrameHeader& header) {
   bool known = header.kind == FrameKind::start || header.kind == FrameKind::call || header.kind == FrameKind::hook;
@@ -34,7 +34,87 @@ Frame cut(const FrameHeader& header, const char* body) {
 
 Link::Link(int fd) : fd_(fd), buffer_(std::make_unique_for_overwrite<char[]>(kBuffer)) {}
 
+Link::~Link() {
+  unmap();
+  for (int file : files_) ::close(file);
+}
+
+ssize_t Link::receive(char* into, size_t size) {
+  iovec part{into, size};
+  alignas(cmsghdr) char control[CMSG_SPACE(kPassed * sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t got = 0;
+  do got = ::recvmsg(fd_, &message, MSG_CMSG_CLOEXEC);
+  while (got < 0 && errno == EINTR);
+  if (got <= 0) return got;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    for (size_t at = 0; at + CMSG_LEN(sizeof(int)) <= header->cmsg_len; at += sizeof(int)) {
+      int file = -1;
+      std::memcpy(&file, CMSG_DATA(header) + at, sizeof file);
+      files_.push_back(file);
+    }
+  }
+  return got;
+}
+
+void Link::unmap() {
+  if (!mapped_.empty()) ::munmap(mapped_.data(), mapped_.size());
+  mapped_ = {};
+}
+
+// The payload is read where the server wrote it: nothing is copied, and nobody can change it any more.
+std::optional<Frame> Link::take_file(FrameHeader header, const char* meta) {
+  if (files_.empty()) throw LinkError("a frame whose payload should come as a file came without one");
+  int file = files_.front();
+  files_.pop_front();
+  void* bytes = ::mmap(nullptr, header.payload_size, PROT_READ, MAP_PRIVATE, file, 0);
+  ::close(file);
+  if (bytes == MAP_FAILED) throw LinkError("the file of a frame cannot be mapped");
+  mapped_ = {static_cast<char*>(bytes), header.payload_size};
+  header.status = static_cast<FrameStatus>(static_cast<uint8_t>(header.status) & ~kInMemfd);
+  return Frame{header, {meta, header.meta_size}, {mapped_.data(), mapped_.size()}};
+}
+
+bool Link::send_file(FrameHeader header, std::string_view meta, std::string_view payload) {
+  int file = ::memfd_create("body", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (file < 0) return false;
+  bool written = true;
+  for (size_t at = 0; written && at < payload.size();) {
+    ssize_t put = ::write(file, payload.data() + at, payload.size() - at);
+    written = put > 0 || (put < 0 && errno == EINTR);
+    at += put > 0 ? static_cast<size_t>(put) : 0;
+  }
+  written = written && ::fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0;
+  header.status = static_cast<FrameStatus>(static_cast<uint8_t>(header.status) | kInMemfd);
+  std::string head(reinterpret_cast<const char*>(&header), sizeof header);
+  head += meta;
+  iovec part{head.data(), head.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof file)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* passed = CMSG_FIRSTHDR(&message);
+  passed->cmsg_level = SOL_SOCKET;
+  passed->cmsg_type = SCM_RIGHTS;
+  passed->cmsg_len = CMSG_LEN(sizeof file);
+  std::memcpy(CMSG_DATA(passed), &file, sizeof file);
+  ssize_t sent = -1;
+  while (written && (sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL)) < 0 && errno == EINTR) {}
+  ::close(file);
+  if (written && sent < 0) broken_ = true;
+  if (sent > 0) write_all(std::string_view(head).substr(static_cast<size_t>(sent)), {});
+  return sent > 0 || broken_;
+}
+
 std::optional<Frame> Link::next() {
+  unmap();
   large_.clear();
   if (large_.capacity() > kBuffer) large_.shrink_to_fit();
   while (true) {
@@ -43,12 +123,13 @@ std::optional<Frame> Link::next() {
       FrameHeader header;
       std::memcpy(&header, buffer_.get() + begin_, sizeof header);
       check(header);
-      size_t size = sizeof header + header.meta_size + header.payload_size;
+      bool file = in_memfd(header);
+      size_t size = sizeof header + header.meta_size + (file ? 0 : header.payload_size);
       if (size > kBuffer) return take_large(header, size);
       if (have >= size) {
         const char* body = buffer_.get() + begin_ + sizeof header;
         begin_ += size;
-        return cut(header, body);
+        return file ? take_file(header, body) : cut(header, body);
       }
     }
     if (!flush() || !fill()) return std::nullopt;
@@ -63,7 +144,7 @@ bool Link::fill() {
     end_ -= begin_;
     begin_ = 0;
   }
-  ssize_t got = receive(fd_, buffer_.get() + end_, kBuffer - end_);
+  ssize_t got = receive(buffer_.get() + end_, kBuffer - end_);
   if (got <= 0) return false;
   end_ += static_cast<size_t>(got);
   return true;
@@ -76,17 +157,23 @@ std::optional<Frame> Link::take_large(const FrameHeader& header, size_t size) {
   std::memcpy(large_.data(), buffer_.get() + begin_, have);
   begin_ = end_ = 0;
   while (have < size) {
-    ssize_t got = receive(fd_, large_.data() + have, size - have);
+    ssize_t got = receive(large_.data() + have, size - have);
     if (got <= 0) return std::nullopt;
     have += static_cast<size_t>(got);
   }
-  return cut(header, large_.data() + sizeof header);
+  const char* body = large_.data() + sizeof header;
+  return in_memfd(header) ? take_file(header, body) : cut(header, body);
 }
 
 bool Link::send(FrameHeader header, std::string_view meta, std::string_view payload, When when) {
   header.meta_size = static_cast<uint32_t>(meta.size());
   header.payload_size = static_cast<uint32_t>(payload.size());
   std::lock_guard lock(mutex_);
+  if (payload.size() >= kMemfdBytes) {
+    write_all(out_, {});
+    out_.clear();
+    if (send_file(header, meta, payload)) return !broken_;
+  }
   out_.append(reinterpret_cast<const char*>(&header), sizeof header);
   out_.append(meta);
   bool large = payload.size() > kGather;

@@ -5,10 +5,14 @@
 // Frames that are sent later gather in a buffer. It leaves in one write when the reader finds nothing more to read, when it is large, when
 // somebody sends now, or when flush() is called: so a window of calls that came in one read is answered with one write.
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -29,6 +33,9 @@ struct FrameHeader {
 };
 static_assert(sizeof(FrameHeader) == 24);
 
+// In the status of a frame whose payload is a sealed memory file that comes along as a descriptor.
+constexpr uint8_t kInMemfd = 0x80;
+constexpr size_t kMemfdBytes = 256 << 10;
 constexpr uint32_t kMaxMetaBytes = 1 << 20;
 constexpr uint32_t kMaxPayloadBytes = 33 << 20;
 
@@ -47,6 +54,7 @@ enum class When { later, now };
 class Link {
  public:
   explicit Link(int fd);
+  ~Link();
 
   // The next frame, its views good until the next call of this; nothing when the server is gone. Throws LinkError.
   std::optional<Frame> next();
@@ -63,11 +71,17 @@ class Link {
   std::unique_ptr<char[]> buffer_;
   size_t begin_ = 0, end_ = 0;  // what of buffer_ was received and not taken
   std::string large_;           // a frame that does not fit the buffer
+  std::deque<int> files_;       // descriptors that came with frames not taken yet, oldest first
+  std::span<char> mapped_;      // the file of the frame given last
 
   std::mutex mutex_;  // of what follows
   std::string out_;
   bool broken_ = false;
 
+  ssize_t receive(char* into, size_t size);
+  std::optional<Frame> take_file(FrameHeader header, const char* meta);
+  void unmap();
+  bool send_file(FrameHeader header, std::string_view meta, std::string_view payload);
   bool fill();
   std::optional<Frame> take_large(const FrameHeader& header, size_t size);
   bool write_all(std::string_view first, std::string_view second);

@@ -99,7 +99,7 @@ const Function* Instance::start(const Frame& frame) {
   }
   uint64_t took = microseconds(Clock::now() - began);
   std::fflush(stdout);
-  link_.send({.kind = FrameKind::ready, .duration_us = took}, Json{{"import_us", 0}, {"init_us", took}}.dump(), {}, When::now);
+  link_.send({.kind = FrameKind::ready, .duration_us = took}, Json{{"memfd", true}, {"import_us", 0}, {"init_us", took}}.dump(), {}, When::now);
   return function;
 }
 

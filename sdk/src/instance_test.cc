@@ -9,6 +9,25 @@
 namespace mayfly::detail {
 namespace {
 
+TEST(Instance, ALargeReplyComesAsASealedFile) {
+  FarEnd far({echo()});
+  far.start(FarEnd::start_json("echo"));
+  std::string large(kMemfdBytes, 'x');
+  Received reply = far.call(large);
+  EXPECT_EQ(reply.payload, large);
+  EXPECT_NE(reply.sealed & F_SEAL_WRITE, 0);
+  EXPECT_EQ(far.call("small").sealed, 0);
+}
+
+TEST(Instance, ALargeEventIsReadWhereTheServerWroteIt) {
+  FarEnd far({function("size", [](Event event) { return std::to_string(event.body.size()) + event.body.back(); })});
+  far.start(FarEnd::start_json("size"));
+  std::string photo(5 << 20, 'p');
+  photo.back() = '!';
+  EXPECT_EQ(far.call_with_file(photo).payload, std::to_string(photo.size()) + "!");
+  EXPECT_EQ(far.call("x").payload, "1x");
+}
+
 TEST(SdkInstance, AnswersReadyAndThenCalls) {
   FarEnd far({echo()});
   Received ready = far.start();

@@ -65,7 +65,7 @@ struct Ready {
 // Reads go through the reactor (async_read_some): after a short read it knows that the socket is empty and just waits, which makes one
 // recv and no epoll_ctl per request. Deadlines are lazy: one timer per stream, never later than the pending operations' deadlines, that is
 // moved only when it fires; on a kept-alive connection refreshing a deadline costs a store.
-class SocketStream final : public Stream {
+class SocketStream : public PassingStream {
  public:
   SocketStream(Loop& loop, AnySocket socket, std::string peer) : loop_(loop), socket_(std::move(socket)), peer_(std::move(peer)) {
     ErrorCode ignored;
@@ -101,7 +101,7 @@ class SocketStream final : public Stream {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return std::unexpected(errno == EPIPE ? StreamError::closed : StreamError::reset);
       write_ = {deadline.at_us};
-      ErrorCode result = co_await Writable{*this};
+      ErrorCode result = co_await SocketReady{*this, AnySocket::wait_write, write_};
       if (std::exchange(write_, {}).timed_out) co_return std::unexpected(StreamError::timed_out);
       if (result && result != asio::error::operation_aborted) co_return std::unexpected(StreamError::reset);
     }
@@ -122,7 +122,37 @@ class SocketStream final : public Stream {
   }
   std::string peer() const override { return peer_; }
 
- private:
+  Task<std::expected<void, StreamError>> write_with(std::string_view data, int descriptor, Deadline deadline) override {
+    while (true) {
+      if (!socket_.is_open()) co_return std::unexpected(StreamError::closed);
+      ssize_t sent = send_with(data, descriptor);
+      if (sent >= 0) co_return co_await write_all(data.substr(static_cast<size_t>(sent)), deadline);
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) co_return std::unexpected(errno == EPIPE ? StreamError::closed : StreamError::reset);
+      write_ = {deadline.at_us};
+      ErrorCode result = co_await SocketReady{*this, AnySocket::wait_write, write_};
+      if (std::exchange(write_, {}).timed_out) co_return std::unexpected(StreamError::timed_out);
+      if (result && result != asio::error::operation_aborted) co_return std::unexpected(StreamError::reset);
+    }
+  }
+  int take_descriptor() override { return -1; }
+
+ protected:
+  ssize_t send_with(std::string_view data, int descriptor) {
+    iovec part{const_cast<char*>(data.data()), data.size()};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+    return ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
   // An operation in progress in one direction; none when it has no deadline.
   struct Pending {
     int64_t deadline_us = INT64_MAX;
@@ -144,13 +174,16 @@ class SocketStream final : public Stream {
     }
     ErrorCode await_resume() { return error; }
   };
-  struct Writable {
+  // The socket being ready for `what`, within the deadline of `pending`.
+  struct SocketReady {
     SocketStream& stream;
+    AnySocket::wait_type what;
+    Pending& pending;
     ErrorCode error{};
     bool await_ready() { return false; }
     void await_suspend(std::coroutine_handle<> waiting) {
-      stream.watch(stream.write_.deadline_us);
-      stream.socket_.async_wait(AnySocket::wait_write, [this, waiting](ErrorCode result) {
+      stream.watch(pending.deadline_us);
+      stream.socket_.async_wait(what, [this, waiting](ErrorCode result) {
         error = result;
         waiting.resume();
       });
@@ -187,6 +220,57 @@ class SocketStream final : public Stream {
   Pending read_, write_;
   Loop::TimerId timer_ = 0;
   int64_t timer_at_us_ = INT64_MAX;  // INT64_MAX when no timer runs
+};
+
+// Reads by recvmsg, so that the kernel hands over what was passed along.
+class PassingSocket final : public SocketStream {
+ public:
+  using SocketStream::SocketStream;
+
+  Task<std::expected<size_t, StreamError>> read_some(std::span<char> buffer, Deadline deadline) override {
+    while (socket_.is_open()) {
+      ssize_t got = receive(buffer);
+      if (received_.size() > kMaxUntakenDescriptors) co_return std::unexpected(StreamError::reset);
+      if (got >= 0) co_return static_cast<size_t>(got);
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) co_return std::unexpected(StreamError::reset);
+      read_ = {deadline.at_us};
+      ErrorCode result = co_await SocketReady{*this, AnySocket::wait_read, read_};
+      if (std::exchange(read_, {}).timed_out) co_return std::unexpected(StreamError::timed_out);
+      if (result && result != asio::error::operation_aborted) co_return std::unexpected(StreamError::reset);
+    }
+    co_return std::unexpected(StreamError::closed);
+  }
+  int take_descriptor() override {
+    if (received_.empty()) return -1;
+    int fd = received_.front().release();
+    received_.pop_front();
+    return fd;
+  }
+
+ private:
+  ssize_t receive(std::span<char> buffer) {
+    iovec part{buffer.data(), buffer.size()};
+    alignas(cmsghdr) char control[CMSG_SPACE(kMaxUntakenDescriptors * sizeof(int))];
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    ssize_t got = ::recvmsg(socket_.native_handle(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (got < 0) return got;
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+      if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+      for (size_t at = 0; at + CMSG_LEN(sizeof(int)) <= header->cmsg_len; at += sizeof(int)) {
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
+        received_.emplace_back(fd);
+      }
+    }
+    return got;
+  }
+
+  std::deque<sys::Fd> received_;  // oldest first
 };
 
 std::string peer_name(int fd) {
@@ -360,6 +444,12 @@ std::unique_ptr<Stream> Shard::adopt_stream(sys::Fd fd, std::string peer) {
   AnySocket socket(impl_->context);
   socket.assign(asio::generic::stream_protocol(AF_UNIX, 0), fd.release());
   return std::make_unique<SocketStream>(*this, std::move(socket), std::move(peer));
+}
+
+std::unique_ptr<PassingStream> Shard::adopt_passing_stream(sys::Fd fd, std::string peer) {
+  AnySocket socket(impl_->context);
+  socket.assign(asio::generic::stream_protocol(AF_UNIX, 0), fd.release());
+  return std::make_unique<PassingSocket>(*this, std::move(socket), std::move(peer));
 }
 
 Task<std::expected<std::unique_ptr<Stream>, StreamError>> Shard::connect(std::string host, uint16_t port, Deadline deadline) {

@@ -47,6 +47,7 @@ class Shard final : public Loop {
   std::unique_ptr<Listener> adopt_listener(sys::Fd fd);
   // Takes a connected stream socket or one end of a socketpair.
   std::unique_ptr<Stream> adopt_stream(sys::Fd fd, std::string peer);
+  std::unique_ptr<PassingStream> adopt_passing_stream(sys::Fd fd, std::string peer);
   Task<std::expected<std::unique_ptr<Stream>, StreamError>> connect(std::string host, uint16_t port, Deadline deadline);
   // The same with a TCP socket that was made elsewhere, in another network namespace perhaps: non-blocking and not yet connected.
   Task<std::expected<std::unique_ptr<Stream>, StreamError>> connect(sys::Fd socket, std::string host, uint16_t port, Deadline deadline);

@@ -34,4 +34,14 @@ class Stream {
   virtual std::string peer() const = 0;  // "127.0.0.1:5000", or a name for what is not TCP
 };
 
+// One end of a Unix socket pair, over which descriptors travel beside the bytes.
+class PassingStream : public Stream {
+ public:
+  // All of `data`, which is not empty, with `descriptor` at its first byte.
+  virtual Task<std::expected<void, StreamError>> write_with(std::string_view data, int descriptor, Deadline deadline) = 0;
+  // The oldest descriptor that came with bytes read and was not taken; -1 if there is none. The caller owns it.
+  virtual int take_descriptor() = 0;
+};
+constexpr size_t kMaxUntakenDescriptors = 8;  // beyond it reading fails: the far end sends what nobody asked for
+
 }  // namespace mayfly::io

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "sys/memfd.h"
+
 namespace mayfly::runtime {
 namespace {
 
@@ -11,14 +13,13 @@ constexpr size_t kReadAhead = 16 << 10;  // usual replies arrive in one read
 
 bool acceptable(const FrameHeader& header) {
   return header.meta_size <= kMaxMetaBytes && header.payload_size <= kMaxPayloadBytes && header.kind >= FrameKind::start && header.kind <= FrameKind::hook &&
-         header.status <= FrameStatus::handled_error;
+         (static_cast<uint8_t>(header.status) & ~kInMemfd) <= static_cast<uint8_t>(FrameStatus::handled_error);
 }
 
-}  // namespace
+bool in_memfd(const FrameHeader& header) { return (static_cast<uint8_t>(header.status) & kInMemfd) != 0; }
 
-std::string encode_frame(FrameHeader header, std::string_view meta, std::string_view payload) {
+std::string encode(FrameHeader header, std::string_view meta, std::string_view payload) {
   header.meta_size = static_cast<uint32_t>(meta.size());
-  header.payload_size = static_cast<uint32_t>(payload.size());
   std::string out;
   out.reserve(sizeof header + meta.size() + payload.size());
   out.append(reinterpret_cast<const char*>(&header), sizeof header);
@@ -27,7 +28,20 @@ std::string encode_frame(FrameHeader header, std::string_view meta, std::string_
   return out;
 }
 
-io::Task<std::expected<Frame, FrameReader::End>> FrameReader::next(io::Stream& stream) {
+}  // namespace
+
+std::string encode_frame(FrameHeader header, std::string_view meta, std::string_view payload) {
+  header.payload_size = static_cast<uint32_t>(payload.size());
+  return encode(header, meta, payload);
+}
+
+std::string encode_memfd_frame(FrameHeader header, std::string_view meta, size_t payload_size) {
+  header.payload_size = static_cast<uint32_t>(payload_size);
+  header.status = static_cast<FrameStatus>(static_cast<uint8_t>(header.status) | kInMemfd);
+  return encode(header, meta, {});
+}
+
+io::Task<std::expected<Frame, FrameReader::End>> FrameReader::next(io::PassingStream& stream) {
   size_t needed = sizeof(FrameHeader);
   Frame frame;
   bool whole = false;
@@ -40,12 +54,20 @@ io::Task<std::expected<Frame, FrameReader::End>> FrameReader::next(io::Stream& s
     }
     std::memcpy(&frame.header, buffer_.data(), sizeof frame.header);
     if (!acceptable(frame.header)) co_return std::unexpected(End::malformed);
-    size_t size = sizeof(FrameHeader) + frame.header.meta_size + frame.header.payload_size;
+    size_t inline_size = in_memfd(frame.header) ? 0 : frame.header.payload_size;
+    size_t size = sizeof(FrameHeader) + frame.header.meta_size + inline_size;
     whole = have_ >= size;
     needed = size;
   }
   frame.meta = buffer_.substr(sizeof(FrameHeader), frame.header.meta_size);
-  frame.payload = buffer_.substr(sizeof(FrameHeader) + frame.header.meta_size, frame.header.payload_size);
+  if (in_memfd(frame.header)) {
+    auto bytes = sys::read_sealed(sys::Fd(stream.take_descriptor()), frame.header.payload_size);
+    if (!bytes) co_return std::unexpected(End::malformed);
+    frame.payload = std::move(*bytes);
+    frame.header.status = static_cast<FrameStatus>(static_cast<uint8_t>(frame.header.status) & ~kInMemfd);
+  } else {
+    frame.payload = buffer_.substr(sizeof(FrameHeader) + frame.header.meta_size, frame.header.payload_size);
+  }
   std::memmove(buffer_.data(), buffer_.data() + needed, have_ - needed);
   have_ -= needed;
   if (buffer_.size() > (1 << 20) && have_ < kReadAhead) {  // do not keep a large frame's memory

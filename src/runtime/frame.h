@@ -14,6 +14,10 @@
 //   chunk   to server   -                                               the next piece of a streamed reply
 //   hook    to worker   "preStop" or "preFreeze"                        -                                      answered by a reply
 //
+// A large payload does not go through the stream when both ends can do otherwise: the frame's status then has the bit kInMemfd, its
+// payload_size is that of a sealed memory file (sys/memfd.h), and the file's descriptor comes with the frame's first byte (SCM_RIGHTS).
+// A worker that can says so in the meta of ready: {"memfd": true}.
+//
 // A streamed reply is head, chunks, and an empty reply that ends it; a reply with an error instead says that it broke off.
 // `http` is dispatch::Invocation::http and empty for events: JSON escapes control characters, so no field can hold a separator.
 
@@ -30,6 +34,8 @@ namespace mayfly::runtime {
 enum class FrameKind : uint8_t { start = 1, ready = 2, call = 3, reply = 4, failed = 5, head = 6, chunk = 7, hook = 8 };
 enum class FrameStatus : uint8_t { ok = 0, handled_error = 1 };
 
+constexpr uint8_t kInMemfd = 0x80;
+
 struct FrameHeader {
   uint32_t payload_size = 0;
   uint32_t meta_size = 0;
@@ -43,6 +49,7 @@ static_assert(sizeof(FrameHeader) == 24);
 static_assert(offsetof(FrameHeader, kind) == 8 && offsetof(FrameHeader, retries) == 10 && offsetof(FrameHeader, call) == 12 && offsetof(FrameHeader, duration_us) == 16);
 
 constexpr uint32_t kMaxMetaBytes = 1 << 20;      // headers of an HTTP message, at most
+constexpr size_t kMemfdBytes = 256 << 10;        // from here on two copies and a wake cost more than making, sealing and closing a file
 constexpr uint32_t kMaxPayloadBytes = 33 << 20;  // 32 MB events and results (aliyun-fc.md section 6) and some air
 
 struct Frame {
@@ -52,13 +59,15 @@ struct Frame {
 
 // Sizes in the header are set from `meta` and `payload`.
 std::string encode_frame(FrameHeader header, std::string_view meta, std::string_view payload);
+// The same for a payload of `payload_size` bytes that goes as a file.
+std::string encode_memfd_frame(FrameHeader header, std::string_view meta, size_t payload_size);
 
 // Cuts frames out of a stream.
 class FrameReader {
  public:
   enum class End { closed, malformed };  // malformed: beyond a limit or no such kind; the far end is not to be trusted any more
-  // The next frame, or why there is none.
-  io::Task<std::expected<Frame, End>> next(io::Stream& stream);
+  // The next frame, or why there is none. The status of what it gives has no kInMemfd.
+  io::Task<std::expected<Frame, End>> next(io::PassingStream& stream);
 
  private:
   std::string buffer_;

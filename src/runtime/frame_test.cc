@@ -1,15 +1,17 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include "base/encoding.h"
 #include "io/sim_loop.h"
 #include "runtime/dns.h"
+#include "sys/memfd.h"
 #include "runtime/frame.h"
 
 namespace mayfly::runtime {
 namespace {
 
 // Hands out its bytes in pieces of a given size.
-class Pieces final : public io::Stream {
+class Pieces final : public io::PassingStream {
  public:
   Pieces(std::string bytes, size_t piece) : bytes_(std::move(bytes)), piece_(piece) {}
   io::Task<std::expected<size_t, io::StreamError>> read_some(std::span<char> buffer, io::Deadline) override {
@@ -22,6 +24,10 @@ class Pieces final : public io::Stream {
   void shutdown_write() override {}
   void close() override {}
   std::string peer() const override { return "pieces"; }
+  io::Task<std::expected<void, io::StreamError>> write_with(std::string_view, int, io::Deadline) override { co_return std::expected<void, io::StreamError>{}; }
+  int take_descriptor() override { return descriptor.release(); }
+
+  sys::Fd descriptor;
 
  private:
   std::string bytes_;
@@ -64,6 +70,31 @@ TEST(Frame, BeyondALimitOrOfAnUnknownKindIsMalformed) {
     Pieces stream(std::string(reinterpret_cast<const char*>(&header), sizeof header), 1000);
     FrameReader reader;
     EXPECT_EQ(loop.wait(reader.next(stream)).error(), FrameReader::End::malformed);
+  }
+}
+
+TEST(Frame, ALargePayloadComesAsASealedFile) {
+  std::string photo(300'000, 'p');
+  io::SimLoop loop;
+  Pieces stream(encode_memfd_frame({.kind = FrameKind::reply, .status = FrameStatus::handled_error, .call = 3}, "meta", photo.size()) + encode_frame({.kind = FrameKind::ready}, "", "next"), 10);
+  stream.descriptor = sys::sealed_memfd(photo);
+  FrameReader reader;
+  auto frame = loop.wait(reader.next(stream));
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->payload, photo);
+  EXPECT_EQ(frame->meta, "meta");
+  EXPECT_EQ(frame->header.status, FrameStatus::handled_error);
+  EXPECT_EQ(loop.wait(reader.next(stream))->payload, "next");
+}
+
+TEST(Frame, AFileThatIsMissingOrShortOrOpenIsMalformed) {
+  for (int kind : {0, 1, 2}) {
+    io::SimLoop loop;
+    Pieces stream(encode_memfd_frame({.kind = FrameKind::reply}, "", 5), 1000);
+    if (kind == 1) stream.descriptor = sys::sealed_memfd("four");
+    if (kind == 2) stream.descriptor = sys::Fd(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    FrameReader reader;
+    EXPECT_EQ(loop.wait(reader.next(stream)).error(), FrameReader::End::malformed) << kind;
   }
 }
 

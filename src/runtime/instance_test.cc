@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include "base/json.h"
+#include "runtime/frame.h"
 #include "runtime/sandbox_fixture.h"
 
 namespace mayfly::runtime {
@@ -224,6 +225,20 @@ TEST_F(PythonInstance, KeepsInstancesOfAForgottenRevisionUntilTheyEnd) {
   auto instance = started(runnable);
   wait<void>([&] { return factory_->forget(runnable->key(), runnable->revision); });
   EXPECT_EQ(call(*instance, "").body, "still here");
+  stop(std::move(instance));
+}
+
+TEST_F(PythonInstance, LargeBodiesGoBothWaysAsTheyAre) {
+  auto instance = started(function("def handler(event, context):\n    return event[::-1]\n"));
+  for (size_t size : {size_t{100}, kMemfdBytes - 1, kMemfdBytes, size_t{20} << 20}) {
+    std::string event(size, 'a');
+    event.back() = 'z';
+    Reply reply = call(*instance, event);
+    ASSERT_EQ(reply.body.size(), size);
+    EXPECT_EQ(reply.body.front(), 'z');
+    EXPECT_EQ(reply.body.back(), 'a');
+  }
+  EXPECT_EQ(call(*instance, "then").body, "neht");
   stop(std::move(instance));
 }
 

@@ -1,6 +1,7 @@
 #include "runtime/worker.h"
 
 #include "base/json.h"
+#include "sys/memfd.h"
 
 namespace mayfly::runtime {
 namespace {
@@ -19,18 +20,21 @@ std::string call_meta(const Call& call) {
 }  // namespace
 
 Worker::Worker(io::Shard& shard, std::shared_ptr<Process> process, sys::Fd frames) : shard_(shard), process_(std::move(process)), started_(shard) {
-  stream_ = shard.adopt_stream(std::move(frames), process_->id());
+  stream_ = shard.adopt_passing_stream(std::move(frames), process_->id());
   process_->at_end([this] { break_off(); });
 }
 
-io::Task<bool> Worker::send(std::string frame, io::Deadline deadline) {
-  outbox_ += frame;
+io::Task<bool> Worker::send(std::string frame, io::Deadline deadline, sys::Fd body) {
+  if (!body && !outbox_.empty() && !outbox_.back().body) outbox_.back().bytes += frame;
+  else outbox_.push_back({std::move(frame), std::move(body)});
   if (writing_) co_return true;  // whoever writes now takes it along
   writing_ = true;
   bool sent = true;
   while (sent && !outbox_.empty()) {
-    std::string batch = std::exchange(outbox_, {});
-    sent = (co_await stream_->write_all(batch, deadline)).has_value();
+    Outgoing next = std::move(outbox_.front());
+    outbox_.pop_front();
+    auto written = next.body ? co_await stream_->write_with(next.bytes, next.body.get(), deadline) : co_await stream_->write_all(next.bytes, deadline);
+    sent = written.has_value();
   }
   writing_ = false;
   co_return sent;
@@ -64,7 +68,11 @@ io::Task<Reply> Worker::call(Call call) {
   std::string meta = call_meta(call);
   FrameHeader header{.kind = FrameKind::call, .retries = static_cast<uint16_t>(std::clamp(call.retry_count, 0, UINT16_MAX)), .call = number};
   // A failed write is a dead or a late worker; the wait below says which.
-  co_await send(encode_frame(header, meta, call.payload), call.deadline);
+  if (takes_memfds_ && call.payload.size() >= kMemfdBytes) {
+    co_await send(encode_memfd_frame(header, meta, call.payload.size()), call.deadline, sys::sealed_memfd(call.payload));
+  } else {
+    co_await send(encode_frame(header, meta, call.payload), call.deadline);
+  }
   auto reply = co_await running.reply.wait(call.deadline);
   running_.erase(number);
   if (!reply) {
@@ -108,6 +116,7 @@ bool Worker::take_started(Frame frame) {
   auto took_us = static_cast<int64_t>(frame.header.duration_us);
   auto split = parse_json(frame.meta);
   int64_t init_us = split ? std::clamp<int64_t>(int_or(*split, "init_us", 0), 0, took_us) : 0;
+  takes_memfds_ = split && bool_or(*split, "memfd");
   started_.set({.ok = true, .import_us = took_us - init_us, .init_us = init_us});
   return true;
 }

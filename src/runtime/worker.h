@@ -2,6 +2,7 @@
 // Worker: a process that speaks frames (frame.h): the calls it runs, the replies it streams, its hooks. Shared, on one shard, by the
 // Instance that owns it and by its reader task, which outlasts the Instance until the process is gone.
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -44,7 +45,7 @@ class Worker {
     std::string pieces, http;              // of a streamed reply that the caller wants whole
   };
 
-  io::Task<bool> send(std::string frame, io::Deadline deadline);
+  io::Task<bool> send(std::string frame, io::Deadline deadline, sys::Fd body = {});
   bool take(Frame frame);  // false for a frame that has no business here
   bool take_started(Frame frame);
   bool take_reply(Frame frame);
@@ -55,10 +56,16 @@ class Worker {
 
   io::Shard& shard_;
   std::shared_ptr<Process> process_;
-  std::unique_ptr<io::Stream> stream_;
+  std::unique_ptr<io::PassingStream> stream_;
   FrameReader reader_;
   bool stopping_ = false, writing_ = false;
-  std::string outbox_;
+  // Frames to be written, oldest first. Those without a file gather in one piece.
+  struct Outgoing {
+    std::string bytes;
+    sys::Fd body;
+  };
+  std::deque<Outgoing> outbox_;
+  bool takes_memfds_ = false;  // it said so when it was ready
   uint32_t next_call_ = 1;
   std::map<uint32_t, Running*> running_;
   std::shared_ptr<http::BodyPipe> full_;  // whose reader is to be waited for before more frames are read

@@ -1,5 +1,7 @@
 #include <fcntl.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -10,6 +12,7 @@
 #include "sys/cgroup.h"
 #include "sys/fault.h"
 #include "sys/file.h"
+#include "sys/memfd.h"
 #include "sys/process.h"
 #include "sys/unix_socket.h"
 
@@ -116,6 +119,23 @@ TEST_F(InCgroup, ThoseOfAServerThatIsGoneAreRemovedAndThoseOfOneThatLivesAreNot)
     EXPECT_TRUE(exists(folder + "/" + prefix + std::to_string(::getpid())));
   }
   EXPECT_TRUE(ours.remove());
+}
+
+TEST(Memfd, HandsBytesOverThatNobodyCanChange) {
+  Fd file = sealed_memfd("a photo");
+  EXPECT_EQ(*read_sealed(file, 7), "a photo");
+  EXPECT_EQ(*read_sealed(file, 1), "a");
+  EXPECT_EQ(::pwrite(file.get(), "x", 1, 0), -1);
+  EXPECT_EQ(errno, EPERM);
+  EXPECT_EQ(::ftruncate(file.get(), 0), -1);
+}
+
+TEST(Memfd, WhatIsShortOrUnsealedOrNoSuchFileIsNotRead) {
+  EXPECT_FALSE(read_sealed(sealed_memfd("short"), 6));
+  Fd open_file(::memfd_create("open", MFD_ALLOW_SEALING));
+  ASSERT_EQ(::write(open_file.get(), "abc", 3), 3);
+  EXPECT_FALSE(read_sealed(open_file, 3));
+  EXPECT_FALSE(read_sealed(Fd(::open("/dev/zero", O_RDONLY)), 3));
 }
 
 }  // namespace
