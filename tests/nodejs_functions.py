@@ -106,7 +106,9 @@ class NodeFunctions(unittest.TestCase):
         }""")
         kind, body = self.failure("errors", b"handled")
         self.assertEqual((kind, body["errorMessage"], body["errorType"], body["stackTrace"][0]), ("HandledInvocationError", "no face", "TypeError", "TypeError: no face"))
-        self.assertEqual(self.failure("errors", b"later")[1]["errorMessage"], "later")
+        kind, body = self.failure("errors", b"later")
+        self.assertEqual((kind, body["errorMessage"], body["errorType"]), ("UnhandledInvocationError", "later", "RangeError"))
+        self.assertEqual(self.failure("errors", b"handled")[1]["errorMessage"], "no face", "another instance takes over")
 
     def test_a_timeout_and_a_crash(self):
         self.create("slow", "exports.handler = (event, context, callback) => { if (String(event) === 'exit') process.exit(1); setTimeout(callback, 60000) }", timeout=1)

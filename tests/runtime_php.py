@@ -149,9 +149,10 @@ class Errors(PhpTest):
 
     def test_a_fatal_error_is_the_calls_answer_and_the_end_of_the_process(self):
         worker = self.started("ini_set('memory_limit', '16M');\nfunction handler($event, $context) { return strlen(str_repeat('x', 64 << 20)); }")
-        reply = worker.call()
-        self.assertEqual((reply.status, reply.json()["errorType"]), (HANDLED_ERROR, "FatalError"))
-        self.assertIn("Allowed memory size", reply.json()["errorMessage"])
+        number = worker.send_call()
+        last = worker.receive()
+        self.assertEqual((last.kind, last.call, last.json()["errorType"]), (FAILED, number, "FatalError"))
+        self.assertIn("Allowed memory size", last.json()["errorMessage"])
         self.assertNotEqual(worker.process.wait(60), 0)
 
     def test_a_broken_start_is_told(self):

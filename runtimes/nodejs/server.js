@@ -205,8 +205,7 @@ class Server {
     writeOut(`${new Date().toISOString()} ${(this._store?.getStore() ?? this._current)?.requestId ?? ''} [error] ${kind}: ${error?.stack ?? String(error)}\n`);
     const body = errorBody(error);
     this._fail?.(body);
-    const culprit = this._store?.getStore();
-    for (const call of culprit ? [culprit] : this._waiting) call.fail(body);
+    if (this._waiting.size > 0) this.link.send(Kind.FAILED, this._store?.getStore()?.number ?? 0, OK, 0, '', body);  // last words
     this.link.whenSent(() => process.exit(1));
   }
 }

@@ -290,10 +290,8 @@ final class Server
             return;
         }
         $body = $this->errorText($error['message'], 'FatalError', $error['file'], $error['line'], '');
-        if (!$this->started) {
-            $this->link->send(Link::FAILED, payload: $body);
-        } elseif ($this->running !== null) {
-            $this->link->send(Link::REPLY, $this->running, Link::HANDLED_ERROR, payload: $body);
+        if (!$this->started || $this->running !== null) {
+            $this->link->send(Link::FAILED, $this->running ?? 0, payload: $body);
         }
     }
 

@@ -9,7 +9,9 @@
 //   ready   to server   JSON {import_us, init_us}, or empty             -                                      duration: import and initializer
 //   call    to worker   request id \1 id \0 secret \0 token \1 http     the event, or the body of an HTTP request
 //   reply   to server   HTTP functions: JSON {status, headers}          the result, or {errorMessage, ...}     duration: the handler
-//   failed  to server   -                                               {errorMessage, errorType, stackTrace} of import or initializer
+//   failed  to server   -                                               {errorMessage, errorType, stackTrace} of import or initializer;
+//                                                                       after ready: last words, an error nobody caught. The process ends.
+//                                                                       They answer `call`, or with call 0 all that run
 //   head    to server   HTTP functions: JSON {status, headers}          -                                      the reply begins to stream
 //   chunk   to server   -                                               the next piece of a streamed reply
 //   hook    to worker   "preStop" or "preFreeze"                        -                                      answered by a reply

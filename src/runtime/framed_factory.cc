@@ -1,5 +1,9 @@
 #include "runtime/framed_factory.h"
 
+#include <array>
+#include <filesystem>
+#include <ranges>
+
 #include "base/json.h"
 #include "functions/lifecycle.h"
 #include "io/shard.h"
@@ -21,7 +25,36 @@ uint64_t memory_limit(const functions::Function& function) { return static_cast<
 // The file a handler names: "faces" or "faces.detect" is the program /code/faces.
 std::string program_of(const functions::Function& function) { return function.handler.substr(0, function.handler.rfind('.')); }
 
+// Variables that a program reads when it starts and never again.
+constexpr std::array kReadAtStart{"LD_PRELOAD", "NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "PHPRC", "PHP_INI_SCAN_DIR"};
+
+// Where a folder of the function, as its code sees it, lies on this machine; empty: it is none of its own.
+std::string on_host(std::string_view inside, const functions::Runnable& runnable) {
+  for (auto [prefix, host] : {std::pair{std::string_view("/code"), runnable.code_path}, {std::string_view("/opt"), runnable.layers_path}})
+    if (!host.empty() && (inside == prefix || inside.starts_with(std::string(prefix) + "/")) && inside.find("..") == inside.npos) return host + std::string(inside.substr(prefix.size()));
+  return {};
+}
+
+bool has_shared_objects(const std::string& folder) {
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none))
+    if (entry.path().filename().string().find(".so") != std::string::npos) return true;
+  return false;
+}
+
 }  // namespace
+
+bool needs_own_start(const functions::Runnable& runnable, const Environment& environment) {
+  for (const char* name : kReadAtStart)
+    if (auto found = environment.find(name); found != environment.end() && !found->second.empty()) return true;
+  auto found = environment.find("LD_LIBRARY_PATH");
+  if (found == environment.end()) return false;
+  for (auto part : std::views::split(found->second, ':')) {
+    std::string folder = on_host(std::string_view(part), runnable);
+    if (!folder.empty() && has_shared_objects(folder)) return true;
+  }
+  return false;
+}
 
 std::string host_folder(const Runtime& runtime, const RuntimeOptions& options) {
   return fmt::format("{}/{}", runtime.built ? options.built_folder : options.runtimes_folder, runtime.prefix);
@@ -83,12 +116,18 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_own(StartContext context) {
   co_return co_await host_.launch(std::move(plan), host_.group("instance", memory_limit(function), kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
 }
 
-io::Task<FramedFactory::Boxed> FramedFactory::launch_generic(const Runtime& runtime, std::vector<std::string> command) {
-  const auto& options = host_.options();
-  sandbox::Plan plan = base_plan(options.account, options.region, "function", options);
+// Without a function's folders and variables.
+static sandbox::Plan interpreter_plan(const Runtime& runtime, const std::string& account, const std::string& region, const std::string& hostname, const RuntimeOptions& options) {
+  sandbox::Plan plan = base_plan(account, region, hostname, options);
   plan.binds.push_back({host_folder(runtime, options), fmt::format("{}/{}", kInsideRuntimes, runtime.prefix)});
   if (runtime.prefix == "php") plan.binds.push_back({"/etc/php", "/etc/php", true});  // which extensions it loads
   plan.confined = plan.frames = true;
+  return plan;
+}
+
+io::Task<FramedFactory::Boxed> FramedFactory::launch_generic(const Runtime& runtime, std::vector<std::string> command) {
+  const auto& options = host_.options();
+  sandbox::Plan plan = interpreter_plan(runtime, options.account, options.region, "function", options);
   plan.command = std::move(command);
   plan.environment = as_list(trust_environment(options));
   for (const char* variable : {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TZ=UTC", "HOME=/tmp"}) plan.environment.push_back(variable);
@@ -96,8 +135,20 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_generic(const Runtime& runt
   co_return co_await host_.launch(std::move(plan), host_.group("instance", 0, kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
 }
 
+io::Task<FramedFactory::Boxed> FramedFactory::launch_with_function(StartContext context, const Runtime& runtime) {
+  const auto& function = context.runnable->function;
+  const auto& options = host_.options();
+  sandbox::Plan plan = interpreter_plan(runtime, context.account, context.region, hostname_of(function), options);
+  for (auto& bind : function_binds(*context.runnable, Contract::fc)) plan.binds.push_back(std::move(bind));
+  plan.command = interpreter_command(runtime, function, options);
+  plan.environment = as_list(environment(context, options, Contract::fc));
+  plan.folder = places(*context.runnable, options, Contract::fc).code;
+  co_return co_await host_.launch(std::move(plan), host_.group("instance", memory_limit(function), kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
+}
+
 io::Task<FramedFactory::Boxed> FramedFactory::take_generic(StartContext context, const Runtime& runtime) {
   const auto& function = context.runnable->function;
+  if (needs_own_start(*context.runnable, environment(context, host_.options(), Contract::fc))) co_return co_await launch_with_function(std::move(context), runtime);
   auto command = interpreter_command(runtime, function, host_.options());
   Stock& stock = stocks_[command];
   stock.last_used_us = host_.shard().now_us();

@@ -44,6 +44,7 @@ class FramedFactory final : public InstanceFactory {
   io::Task<Boxed> launch_own(StartContext context);
   io::Task<Boxed> take_generic(StartContext context, const Runtime& runtime);
   io::Task<Boxed> launch_generic(const Runtime& runtime, std::vector<std::string> command);
+  io::Task<Boxed> launch_with_function(StartContext context, const Runtime& runtime);
   void restock(const Runtime& runtime, const std::vector<std::string>& command);
   io::Task<void> make_one(const Runtime& runtime, std::vector<std::string> command);
   void sweep_at(const std::vector<std::string>& command, int64_t at_us);
@@ -55,6 +56,10 @@ class FramedFactory final : public InstanceFactory {
 
 // Where a runtime's own files are on the host.
 std::string host_folder(const Runtime& runtime, const RuntimeOptions& options);
+
+// Whether the function has variables that are read once, when a program is started (by the dynamic linker, by node): it gets an
+// interpreter started with its folders and environment in place, which costs it the head start.
+bool needs_own_start(const functions::Runnable& runnable, const std::map<std::string, std::string>& environment);
 
 // How a generic interpreter for this function is started; the same for functions that may share a stock.
 std::vector<std::string> interpreter_command(const Runtime& runtime, const functions::Function& function, const RuntimeOptions& options);

@@ -62,6 +62,7 @@ struct Reply {
   int64_t run_us = 0;
   int64_t memory_bytes = 0;  // peak of the instance
   int exit_status = 0;       // wait status when it died
+  std::string last_words;    // of a process that died, where it could say why: {errorMessage, errorType, stackTrace}
 };
 
 // Where the time of a start went, microseconds.

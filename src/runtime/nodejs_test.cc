@@ -1,6 +1,7 @@
 // Node functions in real sandboxes: the generic process, its late function, and what is only true inside. The contract with a handler is
 // tested in tests/runtime_nodejs.py.
 #include "base/json.h"
+#include "runtime/framed_factory.h"
 #include "runtime/sandbox_fixture.h"
 
 namespace mayfly::runtime {
@@ -58,6 +59,31 @@ TEST_F(NodeInstance, FindsTheModulesOfItsLayers) {
   stop(std::move(instance));
 }
 
+TEST_F(NodeInstance, WhatNodeReadsAtItsStartIsInPlace) {
+  auto runnable = node_function("exports.handler = async () => [globalThis.early, process.execArgv.length, process.cwd()]");
+  sys::write_file(runnable->code_path + "/early.js", "globalThis.early = 'required'");
+  runnable->function.environment["NODE_OPTIONS"] = "--require /code/early.js";
+  auto instance = started(runnable);
+  EXPECT_EQ(call(*instance, "").body, R"(["required",0,"/code"])");
+  stop(std::move(instance));
+}
+
+TEST(FramedStart, IsTheFunctionsOwnOnlyWhereItMatters) {
+  char folder[] = "/tmp/mayfly-test-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  functions::Runnable runnable;
+  runnable.code_path = folder;
+  sys::make_folders(runnable.code_path + "/lib");
+  const std::map<std::string, std::string> fun{{"LD_LIBRARY_PATH", "/code/.fun/root/usr/lib:/code/lib:/usr/local/lib"}};
+  EXPECT_FALSE(needs_own_start(runnable, fun)) << "the vendor's tool sets it for every function";
+  sys::write_file(runnable.code_path + "/lib/libcairo.so.2", "");
+  EXPECT_TRUE(needs_own_start(runnable, fun));
+  EXPECT_FALSE(needs_own_start(runnable, {}));
+  EXPECT_FALSE(needs_own_start(runnable, {{"NODE_OPTIONS", ""}}));
+  EXPECT_TRUE(needs_own_start(runnable, {{"NODE_OPTIONS", "--max-old-space-size=64"}}));
+  sys::remove_tree(folder);
+}
+
 TEST_F(NodeInstance, ReachesNothingButTheDoor) {
   EXPECT_EQ(answer("const http = require('http')\n"
                    "const ask = (url) => new Promise((go) => http.get(url, (r) => { let t = ''; r.on('data', (d) => t += d); r.on('end', () => go(t)) }).on('error', (e) => go(e.code)))\n"
@@ -68,8 +94,9 @@ TEST_F(NodeInstance, ReachesNothingButTheDoor) {
 TEST_F(NodeInstance, AnErrorNobodyCatchesEndsItAndIsTold) {
   auto instance = started(node_function("exports.handler = () => new Promise(() => setTimeout(() => { throw new RangeError('later') }, 1))"));
   Reply reply = call(*instance, "");
-  EXPECT_EQ(reply.kind, Reply::Kind::handled_error);
-  EXPECT_EQ(string_or(*parse_json(reply.body), "errorType"), "RangeError");
+  EXPECT_EQ(reply.kind, Reply::Kind::died);
+  EXPECT_EQ(string_or(*parse_json(reply.last_words), "errorType"), "RangeError");
+  EXPECT_FALSE(instance->alive());
   stop(std::move(instance));
   EXPECT_NE(printed().find(" request-1 [error] uncaughtException: RangeError: later\n    at "), std::string::npos) << printed();
 }
@@ -100,10 +127,13 @@ TEST_F(NodeInstance, TakesTenCallsAtOnceInOneProcess) {
   auto runnable = node_function("let open = []\nexports.handler = (event, context, callback) => { if (open.push(callback) === 10) for (const go of open) go(null, process.pid + '') }");
   runnable->function.instance_concurrency = 10;
   auto instance = started(runnable);
-  std::vector<std::future<Reply>> replies;
-  for (int i = 0; i < 10; ++i) replies.push_back(std::async(std::launch::async, [&] { return call(*instance, ""); }));
+  std::array<Reply, 10> replies;
+  {
+    std::vector<std::jthread> callers;
+    for (auto& reply : replies) callers.emplace_back([&] { reply = call(*instance, ""); });
+  }
   std::set<std::string> bodies;
-  for (auto& reply : replies) bodies.insert(reply.get().body);
+  for (auto& reply : replies) bodies.insert(reply.body);
   EXPECT_EQ(bodies.size(), 1u) << testing::PrintToString(bodies);
   stop(std::move(instance));
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <atomic>
 #include <filesystem>
 #include <future>
 #include <thread>
@@ -175,7 +176,7 @@ class InSandbox : public testing::Test {
   std::unique_ptr<InstanceFactory> factory_;
   std::string folder_;
   std::vector<Piece> printed_;  // touched on the shard's thread only
-  int requests_ = 0;
+  std::atomic<int> requests_ = 0;
   uint64_t revisions_ = 0;
 
  private:

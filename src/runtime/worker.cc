@@ -101,6 +101,7 @@ bool Worker::take(Frame frame) {
     case FrameKind::reply: return take_reply(std::move(frame));
     case FrameKind::head: return take_head(std::move(frame));
     case FrameKind::chunk: return take_chunk(std::move(frame));
+    case FrameKind::failed: return started_.is_set() ? take_last_words(std::move(frame)) : take_started(std::move(frame));
     default: return take_started(std::move(frame));
   }
 }
@@ -119,6 +120,13 @@ bool Worker::take_started(Frame frame) {
   takes_memfds_ = split && bool_or(*split, "memfd");
   started_.set({.ok = true, .import_us = took_us - init_us, .init_us = init_us});
   return true;
+}
+
+// The last frame of a process: nothing that comes behind it is read, and it gets no further call.
+bool Worker::take_last_words(Frame frame) {
+  culprit_ = frame.header.call;
+  last_words_ = std::move(frame.payload);
+  return false;
 }
 
 bool Worker::take_reply(Frame frame) {
@@ -187,7 +195,11 @@ void Worker::break_off() {
 
 void Worker::ended() {
   started_.set({});
-  for (auto& [number, running] : std::exchange(running_, {})) running->reply.set(process_->death(running->began_us));
+  for (auto& [number, running] : std::exchange(running_, {})) {
+    Reply reply = process_->death(running->began_us);
+    if (reply.kind == Reply::Kind::died && (culprit_ == 0 || culprit_ == number)) reply.last_words = last_words_;
+    running->reply.set(std::move(reply));
+  }
   stream_->close();
 }
 

@@ -48,6 +48,7 @@ class Worker {
   io::Task<bool> send(std::string frame, io::Deadline deadline, sys::Fd body = {});
   bool take(Frame frame);  // false for a frame that has no business here
   bool take_started(Frame frame);
+  bool take_last_words(Frame frame);
   bool take_reply(Frame frame);
   bool take_head(Frame frame);
   bool take_chunk(Frame frame);
@@ -68,6 +69,8 @@ class Worker {
   bool takes_memfds_ = false;  // it said so when it was ready
   uint32_t next_call_ = 1;
   std::map<uint32_t, Running*> running_;
+  uint32_t culprit_ = 0;    // the call that the last words answer; 0: all
+  std::string last_words_;
   std::shared_ptr<http::BodyPipe> full_;  // whose reader is to be waited for before more frames are read
   io::OneShot<Started> started_;
 };
