@@ -6,7 +6,7 @@
 
 #include <chrono>
 #include <set>
-#include <sstream>
+#include <fstream>
 
 #include "sandbox/fixture.h"
 #include "sys/process.h"
@@ -89,7 +89,7 @@ TEST_F(NurseryTest, FoldersAndFilesAreMountedLateAndReadOnly) {
   sys::make_folders(folder_ + "/code");
   sys::write_file(folder_ + "/code/index.js", "the code");
   sys::write_file(folder_ + "/layer", "the layer");
-  auto sandbox = launched(confined_plan({"/bin/sh", "-c", "ls /code; echo started; while [ ! -e /opt/deep/layer ]; do :; done; cat /code/index.js /opt/deep/layer; echo x 2>&1 > /code/x"}));
+  auto sandbox = launched(confined_plan({"/bin/sh", "-c", "ls /code; echo started; while [ ! -s /opt/deep/layer ]; do :; done; cat /code/index.js /opt/deep/layer; echo x 2>&1 > /code/x"}));
   EXPECT_EQ(next_piece(sandbox->output), "started\n");
   auto mounted = mount(*sandbox, {{folder_ + "/code", "/code"}, {folder_ + "/absent", "/opt/absent", true}, {folder_ + "/layer", "/opt/deep/layer"}});
   ASSERT_TRUE(mounted) << mounted.error().message;
@@ -132,11 +132,14 @@ TEST_F(NurseryTest, ALaunchThatIsRefusedLeavesNoCgroup) {
 // Processes below `pid`, by name.
 std::map<std::string, std::vector<pid_t>> below(pid_t pid) {
   std::map<std::string, std::vector<pid_t>> out;
-  for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
-    std::istringstream list(sys::read_file_if_exists(thread.path() / "children").value_or(""));
+  std::error_code gone;  // it may end while it is looked at
+  for (std::filesystem::directory_iterator thread("/proc/" + std::to_string(pid) + "/task", gone), end; !gone && thread != end; thread.increment(gone)) {
+    std::ifstream list(thread->path() / "children");
     for (pid_t child; list >> child;) {
-      out[sys::read_file_if_exists("/proc/" + std::to_string(child) + "/comm").value_or("")].push_back(child);
-      for (auto& [name, pids] : below(child)) out[name].insert(out[name].end(), pids.begin(), pids.end());
+      std::string name;
+      std::getline(std::ifstream("/proc/" + std::to_string(child) + "/comm"), name);
+      out[name + "\n"].push_back(child);
+      for (auto& [called, pids] : below(child)) out[called].insert(out[called].end(), pids.begin(), pids.end());
     }
   }
   return out;

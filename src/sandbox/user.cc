@@ -1,5 +1,6 @@
 #include <grp.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <string>
@@ -33,6 +34,8 @@ void map_root(pid_t pid, uint32_t host_uid) { map(std::to_string(pid), host_uid,
 void become_mapped_root() {
   sys::check(::setresgid(0, 0, 0), "setresgid");
   sys::check(::setresuid(0, 0, 0), "setresuid");
+  // As the change of user does for root's: what /proc shows of this process is nobody's inside, not even its list of descriptors.
+  sys::check(::prctl(PR_SET_DUMPABLE, 0), "prctl", "PR_SET_DUMPABLE");
 }
 
 }  // namespace mayfly::sandbox
