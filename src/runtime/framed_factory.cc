@@ -130,6 +130,9 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_generic(const Runtime& runt
   sandbox::Plan plan = interpreter_plan(runtime, options.account, options.region, "function", options);
   plan.command = std::move(command);
   plan.environment = as_list(trust_environment(options));
+  if (runtime.prefix == "dotnet") {  // no debugger's pipes and threads, which lie in /tmp; .NET before 6 has the second name
+    for (const char* variable : {"DOTNET_EnableDiagnostics=0", "COMPlus_EnableDiagnostics=0"}) plan.environment.push_back(variable);
+  }
   for (const char* variable : {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TZ=UTC", "HOME=/tmp"}) plan.environment.push_back(variable);
   plan.folder = "/tmp";
   co_return co_await host_.launch(std::move(plan), host_.group("instance", 0, kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));

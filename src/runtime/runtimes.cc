@@ -13,7 +13,7 @@ constexpr std::array kRuntimes{
     Runtime{"python3", Executor::zygote, Contract::fc, "/usr/bin/python3", "python3"},
     Runtime{"nodejs", Executor::framed, Contract::fc, "/usr/bin/node", "nodejs"},
     Runtime{"java", Executor::framed, Contract::fc, "/usr/bin/java", "openjdk-17-jre-headless", true},
-    Runtime{"dotnet", Executor::framed, Contract::fc, "/usr/bin/dotnet", "dotnet-runtime", true},
+    Runtime{"dotnet", Executor::framed, Contract::fc, "/usr/bin/dotnet", "a .NET runtime, 3.1 or later, as /usr/bin/dotnet", true},
     Runtime{"php", Executor::framed, Contract::fc, "/usr/bin/php", "php-cli"},
     Runtime{"cpp", Executor::framed, Contract::fc, "", ""},
     Runtime{"go1.x", Executor::runtime_api, Contract::lambda, "", ""},

@@ -34,7 +34,7 @@ struct Runtime {
   Executor executor;
   Contract contract;
   std::string_view program;    // what the machine must have, by absolute path; empty: the function brings its own
-  std::string_view package;    // Debian's package with it, for the hint
+  std::string_view package;    // Debian's package with it, or words for what to install: the hint
   bool built = false;          // its own files are made by the build, where that can make them
 };
 

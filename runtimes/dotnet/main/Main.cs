@@ -1,0 +1,206 @@
+using System;
+using System.Collections;
+using System.Diagnostics;
+using System.IO;
+using System.Text;
+using System.Text.Json;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace Mayfly
+{
+    /// <summary>
+    /// The program of a .NET function's process: waits as a generic process for the start frame, becomes its function, and serves calls, one
+    /// after another or several at once as the function allows.
+    /// </summary>
+    public static class Program
+    {
+        private const int Descriptor = 3;
+
+        private static readonly FunctionLoader Loader = new FunctionLoader();
+        private static Frames frames;
+        private static JsonElement start;
+        private static Handler handler, preStop, preFreeze;
+        private static Values values;
+
+        /// <summary>An interface as a package would bring it, for the rehearsal.</summary>
+        public interface IRehearsed
+        {
+            string Name { get; }
+        }
+
+        public static int Main()
+        {
+            frames = new Frames(Descriptor);
+            Rehearse();
+            Frames.Frame first = frames.Read();
+            if (first == null) return 0;
+            start = JsonDocument.Parse(first.Payload).RootElement;
+            SetEnvironment();
+            int concurrency = start.TryGetProperty("concurrency", out JsonElement most) ? most.GetInt32() : 1;
+            if (!Begin()) return 1;
+            try
+            {
+                for (Frames.Frame frame; (frame = frames.Read()) != null;)
+                {
+                    Frames.Frame each = frame;
+                    if (concurrency > 1) Task.Run(() => Serve(each));
+                    else Serve(each).GetAwaiter().GetResult();
+                }
+            }
+            catch (IOException)
+            {
+                return 1;  // nobody is there to answer any more
+            }
+            return 0;
+        }
+
+        /// <summary>Has what every start needs loaded and compiled before there is a function.</summary>
+        private static void Rehearse()
+        {
+            // Objects of the package's interfaces are made in this context: their assembly must find the package's, on runtimes before .NET 7 too.
+            using (Loader.EnterContextualReflection())
+            {
+                var table = new System.Collections.Generic.Dictionary<string, object> { ["Name"] = "rehearsal" };
+                var made = (IRehearsed)Facade.Make(typeof(IRehearsed), table);
+                using (JsonDocument json = JsonDocument.Parse("{\"function\":{\"name\":\"" + made.Name + "\"}}")) Context.Text(json.RootElement, "function_name");
+            }
+            Console.Out.Flush();
+        }
+
+        /// <summary>Loads the function and runs its initializer; whether that went well has been told.</summary>
+        private static bool Begin()
+        {
+            var watch = Stopwatch.StartNew();
+            long importUs = 0, initUs = 0;
+            try
+            {
+                string name = Context.Text(start, "handler"), code = Context.Text(start, "code");
+                Directory.SetCurrentDirectory(code);
+                Loader.Open(code, Handler.AssemblyOf(name), Environment.GetEnvironmentVariable("LD_LIBRARY_PATH"));
+                using (Loader.EnterContextualReflection())
+                {
+                    handler = Handler.Find(Loader, name);
+                    values = new Values(handler.Method);
+                    preStop = Optional("pre_stop");
+                    preFreeze = Optional("pre_freeze");
+                    Handler initializer = Optional("initializer");
+                    importUs = Micros(watch);
+                    if (initializer != null) Run(initializer).GetAwaiter().GetResult();
+                    initUs = Micros(watch) - importUs;
+                }
+            }
+            catch (Exception failure)
+            {
+                frames.Write(Frames.Failed, 0, Frames.Ok, Micros(watch), Frames.Nothing, Errors.Body(failure));
+                return false;
+            }
+            byte[] phases = Encoding.UTF8.GetBytes("{\"import_us\":" + importUs + ",\"init_us\":" + initUs + "}");
+            frames.Write(Frames.Ready, 0, Frames.Ok, Micros(watch), phases, Frames.Nothing);
+            return true;
+        }
+
+        private static Handler Optional(string member)
+        {
+            string name = Context.Text(start, member);
+            return name.Length == 0 ? null : Handler.Find(Loader, name);
+        }
+
+        private static Task Run(Handler hook) => hook.Call(type => type.FullName == Context.TypeName ? new Context(start).As(type) : null);
+
+        private static async Task Serve(Frames.Frame frame)
+        {
+            try
+            {
+                using (Loader.EnterContextualReflection())
+                {
+                    if (frame.Kind == Frames.Call) await Answer(frame).ConfigureAwait(false);
+                    else if (frame.Kind == Frames.Hook) await Hook(frame).ConfigureAwait(false);
+                }
+            }
+            catch (IOException)
+            {
+                Environment.Exit(1);  // nobody is there to answer any more
+            }
+        }
+
+        private static async Task Answer(Frames.Frame frame)
+        {
+            var watch = Stopwatch.StartNew();
+            Outcome outcome = null;
+            byte[] error = null;
+            try
+            {
+                string[] parts = frame.MetaText.Split('\u0001');
+                var context = new Context(start) { RequestId = parts[0], Credentials = parts[1].Split('\0'), Retries = frame.Retries };
+                bool http = parts.Length > 2 && parts[2].Length > 0;
+                if (http && handler.IsHttp) outcome = await Http(frame, context, parts[2]).ConfigureAwait(false);
+                else outcome = await Event(frame, context).ConfigureAwait(false);
+                if (outcome.Body.Length > Frames.MaxPayloadBytes) throw new PackageException("ResultTooLarge", "the result has " + outcome.Body.Length + " bytes, more than a call may answer");
+            }
+            catch (Exception failure)
+            {
+                error = Errors.Body(failure);
+            }
+            if (error == null) frames.Write(Frames.Reply, frame.Call, Frames.Ok, Micros(watch), outcome.Meta, outcome.Body);
+            else frames.Write(Frames.Reply, frame.Call, Frames.HandledError, Micros(watch), Frames.Nothing, error);
+        }
+
+        private static async Task<Outcome> Event(Frames.Frame frame, Context context)
+        {
+            if (handler.IsHttp) throw new PackageException("HandlerMismatch", "the handler takes an HTTP request, and this call is an event");
+            bool given = false;
+            Handler.Result result = await handler.Call(type =>
+            {
+                if (type.FullName == Context.TypeName) return context.As(type);
+                if (given) return null;
+                given = true;
+                return values.Read(frame.Payload, type);
+            }).ConfigureAwait(false);
+            var stream = result.Value as Stream;
+            if (stream == null) return new Outcome { Body = values.Write(result.Value, result.Declared) };
+            if (stream is MemoryStream || stream.CanSeek) return new Outcome { Body = Bodies.Whole(stream) };
+            Bodies.Pass(stream, frames, frame.Call);
+            return new Outcome();
+        }
+
+        private static async Task<Outcome> Http(Frames.Frame frame, Context context, string about)
+        {
+            using (JsonDocument json = JsonDocument.Parse(about))
+            {
+                var exchange = new HttpExchange(Loader, json.RootElement, frame.Payload);
+                await handler.Call(type => type.FullName == Context.TypeName ? context.As(type) : exchange.Argument(type)).ConfigureAwait(false);
+                return exchange.Answered();
+            }
+        }
+
+        private static async Task Hook(Frames.Frame frame)
+        {
+            Handler hook = frame.MetaText == "preStop" ? preStop : preFreeze;
+            try
+            {
+                if (hook != null) await Run(hook).ConfigureAwait(false);
+            }
+            catch (Exception failure)
+            {
+                Console.Error.WriteLine(Errors.Unwrapped(failure));
+            }
+            frames.Write(Frames.Reply, frame.Call, Frames.Ok, 0, Frames.Nothing, Frames.Nothing);
+        }
+
+        /// <summary>Replaces the environment of this process as .NET sees it: it was started before anybody knew for which function.</summary>
+        private static void SetEnvironment()
+        {
+            foreach (DictionaryEntry each in Environment.GetEnvironmentVariables()) Environment.SetEnvironmentVariable((string)each.Key, null);
+            foreach (JsonProperty each in start.GetProperty("environment").EnumerateObject()) Environment.SetEnvironmentVariable(each.Name, each.Value.GetString());
+            JsonElement credentials = start.GetProperty("credentials");
+            Environment.SetEnvironmentVariable("FC_INSTANCE_ID", Context.Text(start, "instance_id"));
+            Environment.SetEnvironmentVariable("ALIBABA_CLOUD_ACCESS_KEY_ID", credentials[0].GetString());
+            Environment.SetEnvironmentVariable("ALIBABA_CLOUD_ACCESS_KEY_SECRET", credentials[1].GetString());
+            Environment.SetEnvironmentVariable("ALIBABA_CLOUD_SECURITY_TOKEN", credentials[2].GetString());
+            TimeZoneInfo.ClearCachedData();  // TZ
+        }
+
+        private static long Micros(Stopwatch watch) => watch.ElapsedTicks * 1000000 / Stopwatch.Frequency;
+    }
+}
