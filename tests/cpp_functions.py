@@ -149,6 +149,7 @@ class CppFunctions(unittest.TestCase):
         for size in (0, 1, 100_000, 5_000_000):
             body = os.urandom(size)
             answer = requests.post(self.server.endpoint + "/2016-08-15/proxy/cpp-own/echo/a%20b", data=body, headers={"Content-Type": "image/x-test"}, timeout=60)
+            self.assertEqual(answer.status_code, 201, f"{size} bytes: {answer.text[:400]}")
             self.assertEqual((answer.status_code, answer.headers["x-path"], answer.headers["content-type"]), (201, "/a b", "image/x-test"))
             self.assertEqual(answer.content, body)
 
