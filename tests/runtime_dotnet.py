@@ -185,10 +185,10 @@ class Context(DotnetTest):
 class Http(DotnetTest):
     def test_handlers_get_a_request_and_a_response_of_asp_net(self):
         worker = self.started("Web::Example.Web::HandleRequest")
-        about = {"method": "PUT", "path": "/a b", "requestURI": "/2016-08-15/proxy/s/f/a%20b?a=1&b=2", "clientIP": "192.0.2.1", "host": "h:80",
+        about = {"method": "PUT", "path": "/a%20b", "requestURI": "/2016-08-15/proxy/s/f/a%20b?a=1&b=2", "clientIP": "192.0.2.1", "host": "h:80",
                  "queries": {"a": ["1"]}, "headers": {"X-Own": ["v"], "Content-Type": "text/plain"}}
         reply = worker.call(b"body", http=about)
-        self.assertEqual((reply.status, reply.payload), (OK, b"PUT /2016-08-15/proxy/s/f|/a%20b 192.0.2.1 body request-1"))
+        self.assertEqual((reply.status, reply.payload), (OK, b"PUT /2016-08-15/proxy/s/f|/a b 192.0.2.1 body request-1"))
         self.assertEqual(json.loads(reply.meta), {"status": 201, "headers": {"Content-Type": ["text/plain"], "X-Seen": ["v", "1"]}})
 
     def test_a_body_put_in_place_of_ours_is_the_answer(self):

@@ -15,7 +15,7 @@ namespace Example
             response.StatusCode = 201;
             response.ContentType = "text/plain";
             response.Headers["X-Seen"] = new[] { request.Headers["x-own"].ToString(), request.Query["a"].ToString() };
-            await response.WriteAsync(request.Method + " " + request.PathBase + "|" + request.Path + " " + request.HttpContext.Connection.RemoteIpAddress + " " + body + " " + context.RequestId);
+            await response.WriteAsync(request.Method + " " + request.PathBase + "|" + request.Path.Value + " " + request.HttpContext.Connection.RemoteIpAddress + " " + body + " " + context.RequestId);
             return response;
         }
 

@@ -41,14 +41,13 @@ namespace Mayfly
             string path = Context.Text(about, "path"), uri = Context.Text(about, "requestURI");
             int question = uri.IndexOf('?');
             string whole = question < 0 ? uri : uri.Substring(0, question), query = question < 0 ? "" : uri.Substring(question);
-            string decoded = Uri.UnescapeDataString(whole);
-            string start = decoded.EndsWith(path, StringComparison.Ordinal) ? decoded.Substring(0, decoded.Length - path.Length) : "";
+            string start = whole.EndsWith(path, StringComparison.Ordinal) ? whole.Substring(0, whole.Length - path.Length) : "";
             Set(request, "Method", Context.Text(about, "method"));
             Set(request, "Scheme", "http");
             Set(request, "Protocol", "HTTP/1.1");
             SetNew(request, "Host", Context.Text(about, "host"));
-            SetNew(request, "PathBase", start.TrimEnd('/'));
-            SetNew(request, "Path", path.Length == 0 ? "/" : path);
+            SetNew(request, "PathBase", Uri.UnescapeDataString(start.TrimEnd('/')));
+            SetNew(request, "Path", path.Length == 0 ? "/" : Uri.UnescapeDataString(path));  // the server's is still encoded
             SetNew(request, "QueryString", query);
             PropertyInfo item = Indexer(Get(request, "Headers"));
             foreach (JsonProperty header in about.GetProperty("headers").EnumerateObject())

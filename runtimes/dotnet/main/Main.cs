@@ -38,6 +38,8 @@ namespace Mayfly
             start = JsonDocument.Parse(first.Payload).RootElement;
             SetEnvironment();
             int concurrency = start.TryGetProperty("concurrency", out JsonElement most) ? most.GetInt32() : 1;
+            ThreadPool.GetMinThreads(out int workers, out int completions);
+            ThreadPool.SetMinThreads(Math.Max(workers, concurrency), completions);  // else the pool grows by two threads a second
             if (!Begin()) return 1;
             try
             {
