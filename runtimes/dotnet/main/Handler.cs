@@ -37,13 +37,21 @@ namespace Mayfly
             if (parts.Length != 3) throw new PackageException("HandlerNotFound", "the handler '" + handler + "' is not of the form Assembly::Namespace.Class::Method");
             Type type = loader.Main(parts[0], handler).GetType(parts[1].Trim());
             if (type == null) throw new PackageException("HandlerNotFound", parts[0] + ".dll has no class " + parts[1] + ", which the handler '" + handler + "' names");
+            Handler found = Of(type, parts[2].Trim());
+            if (found == null) throw new PackageException("HandlerNotFound", "class " + parts[1] + " has no public method " + parts[2] + ", which the handler '" + handler + "' names");
+            return found;
+        }
+
+        /// <summary>A public method of a class, of several the one that takes most; null if there is none.</summary>
+        internal static Handler Of(Type type, string name)
+        {
             MethodInfo method = null;
             foreach (MethodInfo each in type.GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static | BindingFlags.FlattenHierarchy))
             {
-                if (each.Name != parts[2].Trim() || each.ContainsGenericParameters) continue;
+                if (each.Name != name || each.ContainsGenericParameters) continue;
                 if (method == null || each.GetParameters().Length > method.GetParameters().Length) method = each;
             }
-            if (method == null) throw new PackageException("HandlerNotFound", "class " + parts[1] + " has no public method " + parts[2] + ", which the handler '" + handler + "' names");
+            if (method == null) return null;
             object target = null;
             if (!method.IsStatic && !Objects.TryGetValue(type, out target)) Objects[type] = target = Activator.CreateInstance(type);
             return new Handler(target, method);

@@ -23,10 +23,15 @@ namespace Mayfly
         private static Handler handler, preStop, preFreeze;
         private static Values values;
 
-        /// <summary>An interface as a package would bring it, for the rehearsal.</summary>
+        /// <summary>An interface as a package would bring it, and an object as a handler would take it, for the rehearsal.</summary>
         public interface IRehearsed
         {
-            string Name { get; }
+            string Region { get; }
+        }
+        public sealed class Rehearsed
+        {
+            public string Name { get; set; }
+            public static Rehearsed Handle(Rehearsed each, IRehearsed context) => new Rehearsed { Name = context.Region };
         }
 
         public static int Main()
@@ -63,9 +68,15 @@ namespace Mayfly
             // Objects of the package's interfaces are made in this context: their assembly must find the package's, on runtimes before .NET 7 too.
             using (Loader.EnterContextualReflection())
             {
-                var table = new System.Collections.Generic.Dictionary<string, object> { ["Name"] = "rehearsal" };
-                var made = (IRehearsed)Facade.Make(typeof(IRehearsed), table);
-                using (JsonDocument json = JsonDocument.Parse("{\"function\":{\"name\":\"" + made.Name + "\"}}")) Context.Text(json.RootElement, "function_name");
+                byte[] about = Encoding.UTF8.GetBytes("{\"Name\":\"\",\"region\":\"-\",\"function\":{\"memory\":1},\"service\":{}}");
+                using (JsonDocument json = JsonDocument.Parse(about))
+                {
+                    var context = new Context(json.RootElement);
+                    Handler rehearsed = Handler.Of(typeof(Rehearsed), nameof(Rehearsed.Handle));
+                    var forms = new Values(rehearsed.Method);
+                    Handler.Result result = rehearsed.Call(type => type == typeof(IRehearsed) ? context.As(type) : forms.Read(about, type)).GetAwaiter().GetResult();
+                    forms.Write(result.Value, result.Declared);
+                }
             }
             Console.Out.Flush();
         }
