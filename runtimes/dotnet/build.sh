@@ -10,6 +10,7 @@ shift
 root=$(dirname "$dotnet")
 newest() { ls -d "$@" 2>/dev/null | sort -V | tail -1; }
 version=$(basename "$(newest "$root"/shared/Microsoft.NETCore.App/*)")
+[ -n "$version" ] || { echo "$dotnet is not in the folder of a .NET: there is no $root/shared/Microsoft.NETCore.App"; exit 1; }
 runtime=$root/shared/Microsoft.NETCore.App/$version
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -35,14 +36,17 @@ if [ -z "$csc" ] && ! command -v mcs >/dev/null; then
   exit 1
 fi
 
-[ "$1" != --check ] || exit 0
+here=$(cd "$(dirname "$0")" && pwd)
+if [ "$1" = --check ]; then  # a compiler that is older than the runtime may not read its assemblies
+  compile -target:exe -out:"$scratch/mayfly.dll" "$here"/main/*.cs >"$scratch/log" 2>&1 || { echo "the C# compiler here cannot compile for .NET $version: $(head -1 "$scratch/log")"; exit 1; }
+  exit
+fi
 if [ "$1" = --library ]; then
   out=$2
   shift 2
   compile -target:library -out:"$out" "$@"
   exit
 fi
-here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 compile -target:exe -out:"$1/mayfly.dll" "$here"/main/*.cs
 cat >"$1/mayfly.runtimeconfig.json" <<JSON
