@@ -24,13 +24,13 @@ class BodyPipe::Reader final : public Body {
     if (pipe.bytes_ <= kPipeBytes) pipe.room_.set();
     co_return piece;
   }
-  std::optional<uint64_t> declared_size() const override { return std::nullopt; }
+  std::optional<uint64_t> declared_size() const override { return pipe_->declared_; }
 
  private:
   std::shared_ptr<BodyPipe> pipe_;  // shared with the writer
 };
 
-std::shared_ptr<BodyPipe> BodyPipe::make(io::Loop& loop) { return std::make_shared<BodyPipe>(loop); }
+std::shared_ptr<BodyPipe> BodyPipe::make(io::Loop& loop, std::optional<uint64_t> declared) { return std::make_shared<BodyPipe>(loop, declared); }
 
 std::unique_ptr<Body> BodyPipe::reader() { return std::make_unique<Reader>(shared_from_this()); }
 

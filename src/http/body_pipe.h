@@ -18,8 +18,9 @@ constexpr size_t kPipeBytes = 256 << 10;  // a slow reader holds up its writer b
 
 class BodyPipe : public std::enable_shared_from_this<BodyPipe> {
  public:
-  static std::shared_ptr<BodyPipe> make(io::Loop& loop);
-  explicit BodyPipe(io::Loop& loop) : changed_(loop), room_(loop) {}
+  // `declared`: the size of the whole, if it is known.
+  static std::shared_ptr<BodyPipe> make(io::Loop& loop, std::optional<uint64_t> declared = {});
+  BodyPipe(io::Loop& loop, std::optional<uint64_t> declared) : changed_(loop), room_(loop), declared_(declared) {}
 
   std::unique_ptr<Body> reader();  // once
 
@@ -36,6 +37,7 @@ class BodyPipe : public std::enable_shared_from_this<BodyPipe> {
   void abandon();
 
   io::Signal changed_, room_;
+  const std::optional<uint64_t> declared_;
   std::deque<std::string> pieces_;
   size_t bytes_ = 0;
   bool ended_ = false, abandoned_ = false;

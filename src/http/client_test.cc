@@ -102,6 +102,19 @@ io::Task<void> play_reconnect(io::Shard& shard, io::TaskGroup& tasks, io::Deadli
 
 TEST_F(ClientTest, ReconnectsOnceWhenAKeptConnectionWasClosedBeforeAnyAnswer) { run(play_reconnect(shard, tasks, soon())); }
 
+io::Task<void> play_a_post_that_may_have_begun(io::Shard& shard, io::TaskGroup& tasks, io::Deadline deadline) {
+  Script script{.shard = shard, .connections = {{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1", ""}, {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"}}};
+  auto client = make_http_client([&](io::Deadline by) { return shard.connect("127.0.0.1", script.listener->port(), by); }, "function");
+  tasks.spawn(script.play());
+  EXPECT_EQ(co_await ask(*client, {.method = "POST"}, deadline), "200 1");
+  EXPECT_EQ(co_await ask(*client, {.method = "POST"}, deadline), Result(std::unexpect, ClientError::disconnected));  // it was read, and not answered
+  EXPECT_EQ(co_await ask(*client, {.method = "POST"}, deadline), "200 2");
+  EXPECT_EQ(script.heads.size(), 3u);
+  EXPECT_NE(script.heads[0].find("Host: function\r\n"), std::string::npos);
+}
+
+TEST_F(ClientTest, APostThatMayHaveBegunIsNotSentTwice) { run(play_a_post_that_may_have_begun(shard, tasks, soon())); }
+
 io::Task<void> play_framings(io::Shard& shard, io::TaskGroup& tasks, io::Deadline deadline) {
   struct Case {
     std::string answer;

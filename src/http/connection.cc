@@ -100,11 +100,11 @@ io::Task<Connection::Next> Connection::read_head() {
     }
     idle_ = !begun;
     if (reading_ || input_ended_) {  // a watcher left behind by a streamed answer
+      size_t before = inbox_.bytes().size();
       bool settled = co_await settle(deadline);
       idle_ = false;
-      if (!settled || (input_ended_ && inbox_.empty())) co_return Next::close;
-      if (!inbox_.empty()) continue;
-      if (input_ended_) co_return Next::close;
+      if (settled && inbox_.bytes().size() > before) continue;
+      co_return Next::close;
     }
     auto got = co_await stream_->read_some(inbox_.room(), deadline);
     idle_ = false;
@@ -163,7 +163,10 @@ io::Task<Connection::Next> Connection::serve_request() {
   }
   served_ = true;
   responding_ = true;
-  while (continuing_) co_await settle(io::Deadline::never());
+  while (continuing_) {  // two writers must not meet
+    settled_.reset();
+    co_await settled_.wait();
+  }
   Next next = response.tunnel ? co_await tunnel(std::move(response)) : co_await respond(std::move(response));
   responding_ = false;
   co_return next;

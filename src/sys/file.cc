@@ -85,6 +85,11 @@ void make_folders(const std::string& path, unsigned mode) {
 
 void make_folders_durable(const std::string& path, unsigned mode) { make_each_folder(path, mode, sync_folder_of); }
 
+bool is_executable(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & 0111) != 0;
+}
+
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 void remove_tree(const std::string& path) {

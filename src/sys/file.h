@@ -18,6 +18,7 @@ void write_file_durable(const std::string& path, std::string_view data, unsigned
 void write_all(int fd, std::string_view data, const std::string& subject);
 void make_folders(const std::string& path, unsigned mode = 0755);
 void make_folders_durable(const std::string& path, unsigned mode = 0755);  // each new one is in its parent before it returns
+bool is_executable(const std::string& path);  // by somebody
 bool exists(const std::string& path);
 void remove_tree(const std::string& path);  // never follows a link out of `path`; absent is fine
 std::string self_path();                    // of the running binary
