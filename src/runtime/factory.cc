@@ -2,8 +2,10 @@
 
 #include "runtime/api_factory.h"
 #include "runtime/framed_factory.h"
+#include "runtime/http_factory.h"
 #include "runtime/python_factory.h"
 #include "runtime/runtimes.h"
+#include "runtime/stdio_factory.h"
 #include "sys/file.h"
 
 namespace mayfly::runtime {
@@ -16,9 +18,22 @@ Factory::Factory(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rn
     : host_(shard, doors, std::move(options), rng),
       zygotes_(std::make_unique<PythonFactory>(host_)),
       framed_(std::make_unique<FramedFactory>(host_)),
-      api_(std::make_unique<ApiFactory>(host_, rng)) {}
+      http_(std::make_unique<HttpFactory>(host_)),
+      api_(std::make_unique<ApiFactory>(host_, rng)),
+      stdio_(std::make_unique<StdioFactory>(host_)) {}
 
 Factory::~Factory() = default;
+
+namespace {
+
+// of-watchdog's modes that start a process per request; its default is one of them (openfaas.md O16.3).
+bool forks_per_request(const functions::Function& function, const Runtime& runtime) {
+  if (runtime.contract != Contract::of_watchdog) return false;
+  auto mode = function.environment.find("mode");
+  return mode == function.environment.end() || mode->second != "http";
+}
+
+}  // namespace
 
 InstanceFactory* Factory::executor_of(const functions::Function& function) {
   const Runtime* runtime = find_runtime(function.runtime);
@@ -28,6 +43,8 @@ InstanceFactory* Factory::executor_of(const functions::Function& function) {
     case Executor::zygote: return zygotes_.get();
     case Executor::framed: return framed_.get();
     case Executor::runtime_api: return api_.get();
+    case Executor::http: return forks_per_request(function, *runtime) ? stdio_.get() : http_.get();
+    case Executor::stdio: return stdio_.get();
     default: return nullptr;
   }
 }

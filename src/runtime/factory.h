@@ -21,7 +21,7 @@ class Factory final : public InstanceFactory {
   InstanceFactory* executor_of(const functions::Function& function);
 
   Host host_;
-  std::unique_ptr<InstanceFactory> zygotes_, framed_, api_;
+  std::unique_ptr<InstanceFactory> zygotes_, framed_, http_, api_, stdio_;
 };
 
 }  // namespace mayfly::runtime

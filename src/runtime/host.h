@@ -63,6 +63,7 @@ class Host {
   std::shared_ptr<Process> program_of(std::shared_ptr<Box> box, const StartContext& context, std::string instance_id);
 
   void spawn(io::Task<void> task) { tasks_.spawn(std::move(task)); }
+  io::TaskGroup& tasks() { return tasks_; }
   io::Task<void> stop();  // after every instance and box is gone
 
  private:

@@ -53,13 +53,15 @@ struct Call {
 struct Reply {
   enum class Kind {
     ok, handled_error, died, timed_out, out_of_memory,
+    failed,       // the function answered that it cannot go on, or what is no answer: `body` has its words; the instance is not used again
     not_started,  // the instance ended before it took the call: nothing of it has run, and another instance may have it
   };
   Kind kind = Kind::ok;
   std::string body;  // empty once Streams::opened was called
   bool worded = false;  // of a call that got no answer: `body` is in the words of the function's contract and stands as it is
   std::string http;  // HTTP functions: JSON {status, headers: {name: [value, ...]}}
-  int64_t run_us = 0;
+  int64_t run_us = 0;          // until the reply, or until its beginning when it was streamed
+  int64_t reply_us = 0;        // of a streamed reply, from its beginning to its end
   int64_t memory_bytes = 0;  // peak of the instance
   int exit_status = 0;       // wait status when it died
   std::string last_words;    // of a process that died, where it could say why: {errorMessage, errorType, stackTrace}

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/sandbox_fixture.h"
+#include "runtime/stdio_runner.h"
 #include "sandbox/init.h"
 
 namespace mayfly::runtime {
@@ -38,6 +39,7 @@ int serve_until_killed(std::string folder) {
 
 int main(int argc, char** argv) {
   if (argc > 1 && argv[1] == mayfly::sandbox::kInitArgument) return mayfly::sandbox::init_main(argc, argv);
+  if (argc > 2 && argv[1] == mayfly::runtime::kStdioRunnerArgument) return mayfly::runtime::stdio_runner_main(argc, argv);
   if (argc > 2 && argv[1] == mayfly::runtime::kServeArgument) return mayfly::runtime::serve_until_killed(argv[2]);
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

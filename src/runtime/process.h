@@ -40,6 +40,7 @@ class Process {
   int64_t memory_bytes();  // its peak
   void kill();             // does not wait
   void terminate();        // SIGTERM, for those who take it as a wish
+  const sys::Fd& pidfd() const { return parts_.pidfd; }
   io::Task<void> gone();   // until its end is known and what it left is cleared away
   io::Task<io::Wait> gone(io::Deadline deadline);
   // Called at its end, before gone(): for those who wait for its answers.

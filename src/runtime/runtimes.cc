@@ -46,6 +46,7 @@ std::string available_runtimes() {
 size_t concurrency_of(const functions::Function& function) {
   const Runtime* runtime = find_runtime(function.runtime);
   bool one = !runtime || runtime->executor == Executor::zygote || runtime->prefix == "php" || runtime->contract == Contract::scf || runtime->contract == Contract::lambda;
+  if (runtime && runtime->contract == Contract::knative && function.instance_concurrency <= 0) return kUnlimitedCalls;  // S4.18: containerConcurrency 0
   return one ? 1 : static_cast<size_t>(std::max<int64_t>(1, function.instance_concurrency));
 }
 

@@ -42,6 +42,8 @@ const Runtime* find_runtime(std::string_view name);  // null: no such runtime
 bool found_on_this_machine(const Runtime& runtime);
 std::string available_runtimes();  // "python3, nodejs, custom, ..." of this machine, for hints
 
+constexpr size_t kUnlimitedCalls = 1'000'000;  // more than a shard has connections
+
 // How many calls an instance of this function takes at once, at least 1; 1 for what cannot do more.
 size_t concurrency_of(const functions::Function& function);
 

@@ -143,6 +143,10 @@ bool Worker::take_reply(Frame frame) {
   reply.body = collected ? std::move(running.pieces) : std::move(frame.payload);
   reply.http = collected ? std::move(running.http) : std::move(frame.meta);
   reply.run_us = std::clamp<int64_t>(static_cast<int64_t>(frame.header.duration_us), 0, elapsed_us);  // the worker's word, within what we saw
+  if (running.opened_us != 0) {
+    reply.reply_us = shard_.now_us() - running.opened_us;
+    reply.run_us = std::max<int64_t>(0, reply.run_us - reply.reply_us);
+  }
   running.reply.set(std::move(reply));
   running_.erase(found);
   return true;
@@ -155,6 +159,7 @@ bool Worker::take_head(Frame frame) {
   running.streaming = true;
   if (running.streams && running.streams->opened) {
     running.pipe = http::BodyPipe::make(shard_);
+    running.opened_us = shard_.now_us();
     std::exchange(running.streams->opened, nullptr)({.http = std::move(frame.meta), .body = running.pipe->reader(), .tunnel = nullptr});
   } else {
     running.http = std::move(frame.meta);

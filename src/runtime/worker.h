@@ -42,6 +42,7 @@ class Worker {
     std::shared_ptr<Streams> streams;
     std::shared_ptr<http::BodyPipe> pipe;  // the reader's half went out with Streams::opened
     bool streaming = false;                // a head has come
+    int64_t opened_us = 0;                 // when, if it went on to the caller
     std::string pieces, http;              // of a streamed reply that the caller wants whole
   };
 
