@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "dispatch/shard_dispatcher.h"
+#include "dispatch/streamed.h"
 #include "io/hop.h"
 
 namespace mayfly::dispatch {
@@ -54,6 +55,8 @@ class NodeDispatcher final : public Dispatcher {
   io::Task<Expected<Outcome, InvokeError>> invoke(io::Loop& loop, Invocation invocation, io::Deadline deadline) override {
     ShardDispatcher& home = home_of(invocation.target.service, invocation.target.function);
     if (&home.loop() == &loop) co_return co_await home.run(std::move(invocation), deadline);
+    auto streams = std::move(invocation.streams);  // theirs until the call has ended
+    invocation.streams = hop_streams(home.loop(), loop, streams);
     co_return co_await io::call_on<Expected<Outcome, InvokeError>>(
         loop, home.loop(), [&home, invocation = std::move(invocation), deadline]() mutable { return home.run(std::move(invocation), deadline); });
   }

@@ -61,6 +61,7 @@ Outcome finished_call(runtime::Reply reply, Phases phases, const functions::Func
   using Kind = runtime::Reply::Kind;
   Outcome outcome{.body = {}, .http = std::move(reply.http), .phases = phases, .memory_bytes = reply.memory_bytes};
   outcome.phases.run_us = reply.run_us;
+  outcome.phases.reply_us = reply.reply_us;
   switch (reply.kind) {
     case Kind::ok:
       outcome.kind = Outcome::Kind::ok;
@@ -68,6 +69,10 @@ Outcome finished_call(runtime::Reply reply, Phases phases, const functions::Func
       break;
     case Kind::handled_error:
       outcome.kind = Outcome::Kind::handled_error;
+      outcome.body = std::move(reply.body);
+      break;
+    case Kind::failed:
+      outcome.kind = Outcome::Kind::unhandled_error;
       outcome.body = std::move(reply.body);
       break;
     case Kind::not_started:

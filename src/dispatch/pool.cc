@@ -186,7 +186,7 @@ io::Task<Pool::Served> Pool::serve(Grant grant, const Errand& errand) {
   slot->start_log.reset();
   runtime::Call call{.request_id = invocation.request_id, .payload = invocation.payload, .http = invocation.http, .retry_count = invocation.retry_count,
                      .credentials = context_.credentials.get(*runnable_),
-                     .deadline = io::Deadline::after_us(context_.loop, runnable_->function.timeout_s * kMicrosPerSecond)};
+                     .deadline = io::Deadline::after_us(context_.loop, runnable_->function.timeout_s * kMicrosPerSecond), .streams = invocation.streams};
   context_.observer.started(invocation, slot->instance->id());
   if (invocation.watch) invocation.watch->started(slot->instance->id());
   CallWatch::Guard guard(invocation.watch, context_.loop, [this, slot] {
