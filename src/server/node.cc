@@ -136,6 +136,7 @@ struct Node::Rooms {
   std::vector<std::unique_ptr<Doors>> doors;
   std::vector<std::unique_ptr<runtime::InstanceFactory>> factories;
   std::unique_ptr<dispatch::Dispatcher> dispatcher;
+  std::unique_ptr<dispatch::StreamedCalls> streamed;
   std::unique_ptr<dispatch::AsyncInvoker> async;
   std::unique_ptr<flows::Engine> flows;
   flows::Schedules schedules;
@@ -221,6 +222,7 @@ Node::Rooms::Rooms(const ServerOptions& given, const DataFolder& folder, std::st
                                        .max_instances_per_function = options.max_instances,
                                        .settings = &settings,
                                        .idle_us = options.keep_alive_s * kMicrosPerSecond});
+  streamed = std::make_unique<dispatch::StreamedCalls>(loops_of(shards), *dispatcher);
   async = dispatch::make_async_invoker(loops_of(shards), *store, *dispatcher, *catalogue, settings, rng, {.region = options.region, .account = keyring.account()});
   auto may = [this](const std::string& role_arn, const auth::Access& access) {
     std::string role = auth::Roles::role_name(role_arn);
@@ -323,6 +325,7 @@ io::Task<std::vector<usage::Meter::Sample>> Node::Rooms::samples(io::Loop& loop)
       counter("mayfly_store_commits_total", "Batches made durable.", store->commits()),
       gauge("mayfly_instances", "Instances that run now.", totals.instances),
       gauge("mayfly_instances_idle", "Instances that wait for a call.", totals.idle),
+      gauge("mayfly_http_trigger_calls_open", "Calls through HTTP triggers that wait, run or stream now, WebSockets among them.", streamed->open()),
       gauge("mayfly_calls_queued", "Calls waiting for an instance.", totals.queued),
       gauge("mayfly_functions_suspended", "Functions that are not tried for a while because they crash or do not start.", totals.suspended),
       counter("mayfly_calls_throttled_total", "Calls refused because too many waited.", totals.throttled),
@@ -359,7 +362,8 @@ void Node::Rooms::mount_dialects() {
   auto verify_oss = [this](const http::Request& request, const std::string& bucket, const std::string& key) { return auth::verify_oss(request, bucket, key, keyring, clock); };
   auto verify_form = [this](const http::Query& fields) { return auth::verify_oss_form(fields, keyring, clock); };
   oss = std::make_unique<aliyun::OssDialect>(aliyun::OssContext{buckets, objects, uploads, roles, verify_oss, verify_form, clock, rng, keyring.account(), options.region, ""});
-  fc = std::make_unique<aliyun::FcDialect>(aliyun::FcContext{*catalogue, settings, *code, layers, *dispatcher, *async, keyring, roles, packages, clock, rng, options.region});
+  fc = std::make_unique<aliyun::FcDialect>(aliyun::FcContext{*catalogue, settings, *code, layers, *dispatcher, *async, keyring, roles, packages, clock, rng,
+                                                                options.region, {}, streamed.get()});
   aliyun::FnfProduct::Place place{options.region, keyring.account(), [this](const std::string& arn) { return roles.role(auth::Roles::role_name(arn)).has_value(); }};
   fnf = std::make_unique<aliyun::FnfProduct>(*flows, schedules, roles, place, [this] { timers_changed(); });
   rpc = std::make_unique<aliyun::RpcFront>(keyring, clock, rng);
@@ -408,6 +412,7 @@ io::Task<void> Node::close(io::Loop& loop, io::Deadline deadline) {
   co_await rooms.warming.stop();
   co_await rooms.background.drain();
   co_await rooms.dispatcher->stop(loop, deadline);
+  co_await rooms.streamed->drain(loop);
   co_await rooms.async->stop(loop);
 }
 

@@ -35,6 +35,9 @@ struct FcCall {
   // From the path, decoded: services/{service[.qualifier]}/functions/{function}/.../{item}
   std::string service, qualifier, function, item;
   std::string rest;        // HTTP triggers: what follows the function, still encoded, beginning with '/'
+  bool service_path = true;   // of HTTP triggers: the path names the function; false on a custom domain
+  bool serves_port = false;   // of HTTP triggers: the function is a server of its own
+  bool streams_body = false;  // of HTTP triggers: `request.body` goes to the function as it comes; else `bytes` has it
   auth::Identity identity;
   std::string bytes;       // the body
   json::value body;        // the same, for operations that take JSON

@@ -68,7 +68,9 @@ io::Task<FcAnswer> answer(FcCall& call) {
     if (!route_domain(call, *domain)) co_return refuse(404, "PathNotSupported", "no route of this domain leads there");
     if (auto admitted = fc_admit_proxy(call); !admitted) co_return std::unexpected(admitted.error());
     if (auto room = check_room(call); !room) co_return std::unexpected(room.error());
-    if (auto read = co_await read_body(call, FcBody::event); !read) co_return std::unexpected(read.error());
+    if (!call.streams_body) {
+      if (auto read = co_await read_body(call, FcBody::event); !read) co_return std::unexpected(read.error());
+    }
     co_return co_await fc_proxy(call);
   }
   auto route = find_route(call);
@@ -87,6 +89,7 @@ io::Task<FcAnswer> answer(FcCall& call) {
   if ((*route)->body == FcBody::event) {
     if (auto room = check_room(call); !room) co_return std::unexpected(room.error());
   }
+  if (call.streams_body) co_return co_await fc_proxy(call);
   if (auto read = co_await read_body(call, (*route)->body); !read) co_return std::unexpected(read.error());
   co_return co_await (*route)->operation(call);
 }

@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "dispatch/async.h"
 #include "dispatch/dispatcher.h"
+#include "dispatch/streamed.h"
 #include "functions/catalogue.h"
 #include "functions/layers.h"
 #include "functions/settings.h"
@@ -53,6 +54,8 @@ struct FcContext {
   std::string region;
   // Who is asking; empty means auth::verify_fc. Tests put their own.
   std::function<auth::Result<auth::Identity>(const http::Request&)> verify{};
+  // For HTTP triggers whose bodies and answers stream; null: all is passed on whole.
+  dispatch::StreamedCalls* streams = nullptr;
 };
 
 class FcDialect final : public gateway::Dialect {

@@ -2,6 +2,10 @@
 // ending in "*" matches everything that begins with what stands before it. The document is named in lower case, as hosts are compared, and
 // keeps the spelling it was created with.
 
+#include <regex.h>
+
+#include <array>
+
 #include "base/encoding.h"
 #include "dialects/aliyun/endpoints.h"
 #include "dialects/aliyun/fc_fields.h"
@@ -11,6 +15,7 @@ namespace mayfly::dialects::aliyun {
 namespace {
 
 constexpr size_t kMaxDomainName = 253;  // RFC 1035
+constexpr size_t kMaxExpression = 256;  // of a rewrite rule: compiled for each request it is tried on
 
 json::object domain_json(const FcCall& call, const functions::Document& document) {
   json::object out = document.body;
@@ -42,6 +47,75 @@ FcExpected<void> read_domain(const json::value& body, json::object& domain) {
 bool matches(std::string_view route, std::string_view path) {
   if (route.ends_with('*')) return path.starts_with(route.substr(0, route.size() - 1));
   return route == path;
+}
+
+// What stands for "$1" and its like in `replacement` is the group of that number.
+std::string fill(std::string_view replacement, const std::vector<std::string_view>& groups) {
+  std::string out;
+  for (size_t at = 0; at < replacement.size(); ++at) {
+    size_t number = at + 1 < replacement.size() && replacement[at] == '$' ? static_cast<size_t>(replacement[at + 1] - '0') : SIZE_MAX;
+    if (number > 9) {
+      out += replacement[at];
+    } else {
+      if (number < groups.size()) out += groups[number];
+      ++at;
+    }
+  }
+  return out;
+}
+
+// The groups of `pattern` in `path`, each '*' one of them, shortest first; the whole is group 0.
+bool match_wildcards(std::string_view pattern, std::string_view path, std::vector<std::string_view>& groups) {
+  size_t star = pattern.find('*');
+  if (star == pattern.npos) return pattern == path;
+  if (!path.starts_with(pattern.substr(0, star))) return false;
+  path.remove_prefix(star);
+  pattern.remove_prefix(star + 1);
+  size_t next = pattern.find('*');
+  std::string_view literal = pattern.substr(0, next);
+  if (next == pattern.npos) {
+    if (!path.ends_with(literal)) return false;
+    groups.push_back(path.substr(0, path.size() - literal.size()));
+    return true;
+  }
+  size_t end = path.find(literal);
+  if (end == path.npos) return false;
+  groups.push_back(path.substr(0, end));
+  return match_wildcards(pattern, path.substr(end), groups);
+}
+
+// POSIX extended expressions, which is what libc has.
+bool match_expression(const std::string& pattern, const std::string& path, std::vector<std::string_view>& groups) {
+  regex_t expression;
+  if (pattern.size() > kMaxExpression || ::regcomp(&expression, pattern.c_str(), REG_EXTENDED) != 0) return false;
+  std::array<regmatch_t, 10> found{};
+  bool matches = ::regexec(&expression, path.c_str(), found.size(), found.data(), 0) == 0;
+  ::regfree(&expression);
+  if (!matches) return false;
+  groups.clear();
+  for (const regmatch_t& each : found)
+    groups.push_back(each.rm_so < 0 ? std::string_view() : std::string_view(path).substr(static_cast<size_t>(each.rm_so), static_cast<size_t>(each.rm_eo - each.rm_so)));
+  return true;
+}
+
+// The path the function sees: the first rule that matches, of the equal ones, then the wildcards, then the expressions.
+std::string rewritten(const json::value& route, const std::string& path) {
+  const json::value* config = find_ignore_case(route, "rewriteConfig");
+  if (!config || !config->is_object()) return path;
+  for (std::string_view kind : {"equalRules", "wildcardRules", "regexRules"}) {
+    const json::value* rules = find_ignore_case(*config, kind);
+    if (!rules || !rules->is_array()) continue;
+    for (const auto& rule : rules->get_array()) {
+      if (!rule.is_object()) continue;
+      std::string match = string_or(rule, "match"), replacement = string_or(rule, "replacement");
+      std::vector<std::string_view> groups{path};
+      bool fits = kind == "equalRules" ? match == path : kind == "wildcardRules" ? match_wildcards(match, path, groups) : match_expression(match, path, groups);
+      if (!fits || match.empty()) continue;
+      std::string to = fill(replacement, groups);
+      return to.starts_with('/') ? to : "/" + to;
+    }
+  }
+  return path;
 }
 
 bool allows_method(const json::value& route, const std::string& method) {
@@ -79,7 +153,8 @@ bool route_domain(FcCall& call, const functions::Document& domain) {
   call.service = string_or(*best, "serviceName");
   call.function = string_or(*best, "functionName");
   call.qualifier = string_or(*best, "qualifier");
-  call.rest = call.request.raw_path;
+  call.rest = rewritten(*best, call.request.raw_path);
+  call.service_path = false;
   return true;
 }
 

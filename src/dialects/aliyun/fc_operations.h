@@ -52,7 +52,9 @@ io::Task<FcAnswer> fc_share_layer(FcCall& call);
 
 // fc_invoke.cc
 io::Task<FcAnswer> fc_invoke(FcCall& call);
-// Whether an HTTP trigger lets the request in: asked before its body is read, so that strangers fill no memory.
+
+// fc_proxy.cc
+// Whether an HTTP trigger lets the request in: asked before its body is read, so that strangers fill no memory. Decides whether it streams.
 FcExpected<void> fc_admit_proxy(FcCall& call);
 io::Task<FcAnswer> fc_proxy(FcCall& call);  // HTTP triggers: call.rest is the path the function sees
 

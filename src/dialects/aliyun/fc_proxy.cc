@@ -1,0 +1,178 @@
+// HTTP triggers (aliyun-fc.md section 10): a request of any client becomes a call of a function, and its answer the function's. Functions
+// that serve a port get large bodies as they come and may be upgraded to a tunnel; whoever streams its answer has it passed on from the
+// first byte. When a function breaks off afterwards, so does the connection: nobody takes half an answer for a whole one.
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "auth/sign_acs3.h"
+#include "auth/sign_fc.h"
+#include "base/encoding.h"
+#include "dialects/aliyun/fc_operations.h"
+#include "dialects/aliyun/fc_outcome.h"
+#include "runtime/runtimes.h"
+
+namespace mayfly::dialects::aliyun {
+namespace {
+
+constexpr uint64_t kWholeBodyBytes = 64 << 10;  // a smaller body is read first: cheaper than a stream, and occupies no instance while it trickles in
+// Of a function's HTTP answer, what the platform decides itself.
+constexpr std::array<std::string_view, 6> kPlatformHeaders{"connection", "keep-alive", "content-length", "transfer-encoding", "server", "date"};
+
+bool among(const std::array<std::string_view, 6>& names, std::string_view name) {
+  return std::any_of(names.begin(), names.end(), [name](std::string_view each) { return equals_ignore_case(each, name); });
+}
+
+
+// Whether the client asks to leave HTTP, and the function is of the kind that can.
+bool is_upgrade(const FcCall& call) {
+  return call.serves_port && call.request.headers.has("Upgrade") && lower(call.request.headers.get("Connection")).find("upgrade") != std::string::npos;
+}
+
+// {name: [value, ...]} in order of first appearance.
+void append(json::object& lists, const std::string& name, const std::string& value) {
+  auto [at, added] = lists.emplace(name, json::array());
+  at->value().get_array().emplace_back(value);
+}
+
+// What the function sees of the request (dispatch::Invocation::http).
+std::string describe(const FcCall& call) {
+  json::object headers, queries;
+  bool upgrade = is_upgrade(call);
+  for (const auto& [name, value] : call.request.headers) {
+    std::string lowered = lower(name);
+    if (lowered == "connection" || lowered == "keep-alive" || lowered.starts_with("x-fc-") || (lowered == "upgrade" && !upgrade)) continue;
+    append(headers, name, value);
+  }
+  for (const auto& [name, value] : call.query) append(queries, name, value);
+  std::string uri = call.request.raw_path + (call.request.raw_query.empty() ? "" : "?" + call.request.raw_query);
+  std::string base = call.service_path ? call.request.raw_path : std::string();
+  if (base.ends_with(call.rest)) base.resize(base.size() - call.rest.size());
+  std::string client = call.request.peer.substr(0, call.request.peer.rfind(':'));
+  return to_text(json::object{{"method", call.request.method}, {"path", call.rest}, {"requestURI", uri}, {"clientIP", client},
+                              {"host", call.request.host}, {"scheme", call.request.scheme}, {"basePath", base}, {"queries", queries}, {"headers", headers}});
+}
+
+// What the answer to a HEAD says the body's length would be.
+std::optional<uint64_t> announced(const json::value& value) {
+  const json::array* values = value.if_array();
+  const json::value& text = values && !values->empty() ? values->front() : value;
+  uint64_t length = 0;
+  if (!text.is_string()) return std::nullopt;
+  std::string_view digits = view(text.get_string());
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return length;
+}
+
+// The function's own answer: {status, headers{name: [values] or value}} and the body.
+http::Response http_answer(const FcCall& call, const std::string& http) {
+  http::Response response;
+  auto answer = parse_json(http);
+  if (!answer) {
+    response.headers.add("Content-Type", "application/octet-stream");
+    return response;
+  }
+  int64_t status = int_or(*answer, "status", 200);
+  response.status = status >= 200 && status <= 599 ? static_cast<int>(status) : 502;
+  const json::value* headers = find(*answer, "headers");
+  if (!headers || !headers->is_object()) return response;
+  for (const auto& member : headers->get_object()) {
+    std::string name(member.key());
+    if (call.request.method == "HEAD" && equals_ignore_case(name, "Content-Length")) response.head_length = announced(member.value());
+    if (among(kPlatformHeaders, name)) continue;
+    if (member.value().is_string()) response.headers.add(name, std::string(view(member.value().get_string())));
+    if (const json::array* values = member.value().if_array())
+      for (const auto& value : *values)
+        if (value.is_string()) response.headers.add(name, std::string(view(value.get_string())));
+  }
+  return response;
+}
+
+FcExpected<functions::Trigger> http_trigger(const FcCall& call) {
+  auto page = call.context.catalogue.triggers(call.service, call.function, {});
+  if (!page) return std::unexpected(fc_error(call, page.error(), "Function"));
+  std::string wanted = call.qualifier.empty() ? std::string(functions::kLatest) : call.qualifier;
+  for (const auto& trigger : page->items)
+    if (trigger.type == "http" && (trigger.qualifier.empty() ? std::string(functions::kLatest) : trigger.qualifier) == wanted) return trigger;
+  return refuse(404, "TriggerNotFound", fmt::format("function '{}' has no HTTP trigger for {}", call.function, wanted));
+}
+
+// Whether the request may pass the trigger: its method, and for authType "function" its signature and policy.
+FcExpected<void> admit(FcCall& call, const functions::Trigger& trigger) {
+  json::value config = trigger.config;
+  const json::value* methods = find_ignore_case(config, "methods");
+  bool allowed = !methods || !methods->is_array();
+  if (!allowed)
+    for (const auto& method : methods->get_array()) allowed = allowed || (method.is_string() && equals_ignore_case(view(method.get_string()), call.request.method));
+  if (!allowed) return refuse(403, "AccessDenied", fmt::format("method {} is not allowed by trigger '{}'", call.request.method, trigger.name));
+  const json::value* type = find_ignore_case(config, "authType");
+  if (type && type->is_string() && equals_ignore_case(view(type->get_string()), "anonymous")) return {};
+  auto identity = call.context.verify(call.request);
+  if (!identity) return std::unexpected(fc_error(identity.error()));
+  call.identity = *identity;
+  if (!call.context.authorizer.allows(call.identity, {"fc:InvokeFunction", call.arn(fmt::format("services/{}/functions/{}", call.service, call.function))}))
+    return refuse(403, "AccessDenied", "the caller may not invoke this function");
+  return {};
+}
+
+// A reply that has begun: its head is the function's, its body follows as it comes.
+http::Response begun_answer(const FcCall& call, runtime::Opening opening) {
+  http::Response response = http_answer(call, opening.http);
+  if (opening.tunnel) {
+    response.status = 101;
+    response.tunnel = std::move(opening.tunnel);
+    return response;
+  }
+  response.stream = std::move(opening.body);
+  return response;
+}
+
+// A reply that came whole, or what happened instead of one.
+http::Response ended_answer(const FcCall& call, dispatch::Outcome outcome) {
+  bool own = outcome.kind == dispatch::Outcome::Kind::ok || !outcome.http.empty();
+  http::Response response;
+  if (own) {
+    response = http_answer(call, outcome.http);
+  } else {
+    response.status = outcome.kind == dispatch::Outcome::Kind::timed_out ? 504 : 502;
+    response.headers.add("Content-Type", "application/json");
+  }
+  add_outcome_headers(response.headers, call, outcome);
+  response.body = std::move(outcome.body);
+  return response;
+}
+
+}  // namespace
+
+FcExpected<void> fc_admit_proxy(FcCall& call) {
+  auto trigger = http_trigger(call);
+  if (!trigger) return std::unexpected(trigger.error());
+  if (auto admitted = admit(call, *trigger); !admitted) return admitted;
+  auto runnable = call.context.catalogue.resolve(call.service, call.qualifier, call.function, 0);
+  const auto* kind = runnable ? runtime::find_runtime((*runnable)->function.runtime) : nullptr;
+  call.serves_port = call.context.streams && kind && kind->executor == runtime::Executor::http;
+  bool unknown = call.request.headers.has("Transfer-Encoding");
+  bool large = unknown || call.request.body->declared_size().value_or(0) > kWholeBodyBytes;
+  // A signature over the body's digest can only be checked once the body is here.
+  call.streams_body = call.serves_port && large && !auth::carries_acs3_signature(call.request);
+  return {};
+}
+
+io::Task<FcAnswer> fc_proxy(FcCall& call) {
+  dispatch::Invocation invocation = invocation_of(call, "http", describe(call));
+  auto deadline = io::Deadline::after_us(call.loop, kMaxWaitUs);
+  if (!call.context.streams) {
+    auto outcome = co_await call.context.invoker.invoke(call.loop, std::move(invocation), deadline);
+    if (!outcome) co_return std::unexpected(fc_error(call, outcome.error()));
+    co_return ended_answer(call, std::move(*outcome));
+  }
+  auto body = call.streams_body ? std::move(call.request.body) : nullptr;
+  auto begun = co_await call.context.streams->begin(call.loop, std::move(invocation), std::move(body), deadline);
+  if (begun.opening) co_return begun_answer(call, std::move(*begun.opening));
+  if (!*begun.ended) co_return std::unexpected(fc_error(call, begun.ended->error()));
+  co_return ended_answer(call, std::move(**begun.ended));
+}
+
+}  // namespace mayfly::dialects::aliyun
