@@ -76,6 +76,17 @@ class DotnetFunctions(unittest.TestCase):
         with ThreadPoolExecutor(2) as pool:
             self.assertEqual(sorted(each.data for each in pool.map(lambda text: self.server.fc().invoke_function("net", "overlap", payload=text), (b"a", b"b"))), [b"a", b"b"])
 
+    def test_the_heap_is_the_functions_memory(self):
+        self.function("garbage", "App::Example.Events::Garbage", memorySize=128)
+        self.assertEqual(self.call("garbage", b"1000").data, b"1000")
+        self.function("hog", "App::Example.Events::Hog", memorySize=128)
+        self.assertEqual(self.call("hog", b"20").data, b"20")
+        import fc2
+        with self.assertRaises(fc2.FcError) as raised:
+            self.call("hog", b"120")
+        self.assertEqual(json.loads(raised.exception.message)["errorType"], "System.OutOfMemoryException")
+        self.assertEqual(self.call("hog", b"21").data, b"21", "the instance lives on")
+
     def test_errors_have_the_vendors_shape(self):
         self.function("throws", "App::Example.Failures::Throw")
         import fc2

@@ -49,7 +49,7 @@ class FarEnd {
   }
 
   static Json start_json(std::string handler = "program", int concurrency = 1) {
-    return Json{{"instance_id", "c-1"}, {"memory_bytes", 0}, {"credentials", Json::array({"id", "secret", "token"})}, {"code", "/code"}, {"handler", handler},
+    return Json{{"instance_id", "c-1"}, {"memfd", true}, {"memory_bytes", 0}, {"credentials", Json::array({"id", "secret", "token"})}, {"code", "/code"}, {"handler", handler},
                 {"initializer", ""}, {"environment", Json{{"GREETING", "hello"}}}, {"concurrency", concurrency}, {"region", "cn-hangzhou"}, {"account", "123"},
                 {"function", Json{{"name", "faces"}, {"handler", handler}, {"memory", 256}, {"timeout", 60}}},
                 {"service", Json{{"name", "photos"}, {"log_project", "p"}, {"log_store", "s"}, {"qualifier", "LATEST"}, {"version_id", ""}}},

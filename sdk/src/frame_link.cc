@@ -169,7 +169,7 @@ bool Link::send(FrameHeader header, std::string_view meta, std::string_view payl
   header.meta_size = static_cast<uint32_t>(meta.size());
   header.payload_size = static_cast<uint32_t>(payload.size());
   std::lock_guard lock(mutex_);
-  if (payload.size() >= kMemfdBytes) {
+  if (files_allowed_ && payload.size() >= kMemfdBytes) {
     write_all(out_, {});
     out_.clear();
     if (send_file(header, meta, payload)) return !broken_;

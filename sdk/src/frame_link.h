@@ -62,6 +62,7 @@ class Link {
   // Sizes in the header are set from meta and payload. False: the server is gone.
   bool send(FrameHeader header, std::string_view meta, std::string_view payload, When when);
   bool flush();
+  void allow_files() { files_allowed_ = true; }  // the server takes large payloads as files; before anything is sent
 
  private:
   static constexpr size_t kBuffer = 64 << 10;  // dozens of usual calls, or one of usual size, in a read
@@ -76,7 +77,7 @@ class Link {
 
   std::mutex mutex_;  // of what follows
   std::string out_;
-  bool broken_ = false;
+  bool broken_ = false, files_allowed_ = false;
 
   ssize_t receive(char* into, size_t size);
   std::optional<Frame> take_file(FrameHeader header, const char* meta);

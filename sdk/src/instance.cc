@@ -86,6 +86,7 @@ const Function* Instance::start(const Frame& frame) {
   auto began = Clock::now();
   Json start = Json::parse(frame.payload);
   take(start);
+  if (start["memfd"].truth()) link_.allow_files();
   std::string why;
   const Function* function = choose(functions_, start["handler"].text(about_.function.handler), program_, why);
   std::string_view initializer = start["initializer"].text();

@@ -78,7 +78,9 @@ Outcome finished_call(runtime::Reply reply, Phases phases, const functions::Func
     case Kind::not_started:
     case Kind::died:
       outcome.kind = Outcome::Kind::unhandled_error;
-      outcome.body = !reply.last_words.empty() ? std::move(reply.last_words) : error_body(fmt::format("Process exited unexpectedly{} before completing request {}", how_it_ended(reply.exit_status), measured(reply)),
+      outcome.body = std::move(reply.last_words);
+      if (!outcome.body.empty()) break;
+      outcome.body = error_body(fmt::format("Process exited unexpectedly{} before completing request {}", how_it_ended(reply.exit_status), measured(reply)),
                                 "UnhandledInvocationError");
       break;
     case Kind::timed_out:

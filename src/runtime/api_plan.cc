@@ -77,6 +77,16 @@ Variables lambda_variables(const StartContext& context, const Places& inside, co
   return out;
 }
 
+// A search path of the contract, and behind it what layers have put there already.
+std::string joined(std::string first, std::string_view rest) {
+  while (!rest.empty()) {
+    std::string_view part = rest.substr(0, rest.find(':'));
+    rest.remove_prefix(std::min(rest.size(), part.size() + 1));
+    if ((":" + first + ":").find(fmt::format(":{}:", part)) == std::string::npos) first += fmt::format(":{}", part);
+  }
+  return first;
+}
+
 Variables scf_variables(const StartContext& context, const Places& inside, const ApiAddress& address) {
   const auto& runnable = *context.runnable;
   const auto& function = runnable.function;
@@ -151,7 +161,7 @@ Environment api_environment(const StartContext& context, const RuntimeOptions& o
                                                : fc_variables(address);
   const auto& chosen = context.runnable->function.environment;
   for (auto& [name, value] : own.defaults)
-    if (!chosen.contains(name)) out[name] = std::move(value);
+    if (!chosen.contains(name)) out[name] = joined(std::move(value), out[name]);
   for (auto& [name, value] : own.fixed) out[name] = std::move(value);
   return out;
 }

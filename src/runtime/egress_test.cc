@@ -57,7 +57,9 @@ class EgressOfASandbox : public InSandbox {
     runnable->function.timeout_s = 20;
     return started(runnable);
   }
-  std::string reach(Instance& instance, const std::string& host, int port, const std::string& text = "hello") { return call(instance, fmt::format("{} {} {}", host, port, text)).body; }
+  std::string reach(Instance& instance, const std::string& host, int port, const std::string& text = "hello") {
+    return call(instance, fmt::format("{} {} {}", host, port, text)).body;
+  }
 
   std::vector<std::shared_ptr<io::Listener>> listeners_;  // shared with their tasks
   io::TaskGroup servers_{shard_};

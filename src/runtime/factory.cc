@@ -38,7 +38,7 @@ bool forks_per_request(const functions::Function& function, const Runtime& runti
 InstanceFactory* Factory::executor_of(const functions::Function& function) {
   const Runtime* runtime = find_runtime(function.runtime);
   if (!runtime || !found_on_this_machine(*runtime)) return nullptr;
-  if (runtime->built && !sys::exists(host_folder(*runtime, host_.options()))) return nullptr;
+  if (runtime->built && !sys::exists(host_folder(*runtime, host_.options()) + (runtime->prefix == "java" ? "/mayfly.jar" : "/mayfly.dll"))) return nullptr;
   switch (runtime->executor) {
     case Executor::zygote: return zygotes_.get();
     case Executor::framed: return framed_.get();

@@ -76,7 +76,8 @@ TEST(Frame, BeyondALimitOrOfAnUnknownKindIsMalformed) {
 TEST(Frame, ALargePayloadComesAsASealedFile) {
   std::string photo(300'000, 'p');
   io::SimLoop loop;
-  Pieces stream(encode_memfd_frame({.kind = FrameKind::reply, .status = FrameStatus::handled_error, .call = 3}, "meta", photo.size()) + encode_frame({.kind = FrameKind::ready}, "", "next"), 10);
+  std::string large = encode_memfd_frame({.kind = FrameKind::reply, .status = FrameStatus::handled_error, .call = 3}, "meta", photo.size());
+  Pieces stream(large + encode_frame({.kind = FrameKind::ready}, "", "next"), 10);
   stream.descriptor = sys::sealed_memfd(photo);
   FrameReader reader;
   auto frame = loop.wait(reader.next(stream));

@@ -30,8 +30,10 @@ constexpr std::array kReadAtStart{"LD_PRELOAD", "NODE_OPTIONS", "JAVA_TOOL_OPTIO
 
 // Where a folder of the function, as its code sees it, lies on this machine; empty: it is none of its own.
 std::string on_host(std::string_view inside, const functions::Runnable& runnable) {
-  for (auto [prefix, host] : {std::pair{std::string_view("/code"), runnable.code_path}, {std::string_view("/opt"), runnable.layers_path}})
-    if (!host.empty() && (inside == prefix || inside.starts_with(std::string(prefix) + "/")) && inside.find("..") == inside.npos) return host + std::string(inside.substr(prefix.size()));
+  for (auto [prefix, host] : {std::pair{std::string_view("/code"), runnable.code_path}, {std::string_view("/opt"), runnable.layers_path}}) {
+    bool within = inside == prefix || inside.starts_with(std::string(prefix) + "/");
+    if (!host.empty() && within && inside.find("..") == inside.npos) return host + std::string(inside.substr(prefix.size()));
+  }
   return {};
 }
 
@@ -73,7 +75,9 @@ std::vector<std::string> interpreter_command(const Runtime& runtime, const funct
     for (const std::string& option : {heap, "@" + folder + "/options", "-XX:SharedArchiveFile=" + folder + "/mayfly.jsa"}) command.push_back(option);
     for (const std::string& option : {std::string("-cp"), folder + "/mayfly.jar:" + folder + "/gson.jar", std::string("mayfly.Main")}) command.push_back(option);
   } else {
-    command.push_back(folder + "/mayfly.dll");
+    // .NET, too, takes the heap's limit at its start only: in its environment, hexadecimal; before .NET 6 under the second name.
+    std::string heap = fmt::format("GCHeapHardLimit={:x}", static_cast<uint64_t>(std::max<int64_t>(32, function.memory_mb * 3 / 4)) << 20);
+    command = {"/usr/bin/env", "DOTNET_" + heap, "COMPlus_" + heap, std::string(runtime.program), folder + "/mayfly.dll"};
   }
   return command;
 }
@@ -84,6 +88,7 @@ std::string framed_start(const StartContext& context, const RuntimeOptions& opti
   auto handler_of = [](const std::optional<functions::Hook>& hook) { return hook ? hook->handler : std::string(); };
   return to_text(json::object{
       {"instance_id", instance_id},
+      {"memfd", true},
       {"memory_bytes", memory_bytes},
       {"credentials", {keys.access_key_id, keys.access_key_secret, keys.security_token}},
       {"code", places(*context.runnable, options, Contract::fc).code},
@@ -97,7 +102,8 @@ std::string framed_start(const StartContext& context, const RuntimeOptions& opti
       {"region", context.region},
       {"account", context.account},
       {"function",
-       {{"name", function.name}, {"handler", function.handler}, {"memory", function.memory_mb}, {"timeout", function.timeout_s}, {"initialization_timeout", function.initialization_timeout_s}}},
+       {{"name", function.name}, {"handler", function.handler}, {"memory", function.memory_mb}, {"timeout", function.timeout_s},
+        {"initialization_timeout", function.initialization_timeout_s}}},
       {"service",
        {{"name", function.service}, {"log_project", ""}, {"log_store", ""}, {"qualifier", context.runnable->qualifier}, {"version_id", context.runnable->version}}},
   });

@@ -5,9 +5,10 @@
 //   function's folders into it and sends the start frame, and another is made for the next. A generic interpreter never serves two
 //   functions. They are kept only while functions of their kind are being started, kIdleUs longer at most.
 //
-// The start frame's payload is JSON: {instance_id, memory_bytes (the limit where no cgroup holds it, else 0), credentials: [id, secret,
-// token], code, handler, initializer, environment: {name: value}, concurrency, cores: [those the server may use], region, account,
-// function: {name, handler, memory, timeout, initialization_timeout}, service: {name, log_project, log_store, qualifier, version_id}, pre_stop, pre_freeze: handler or ""}.
+// The start frame's payload is JSON: {instance_id, memfd: true (large replies may come as files, frame.h), memory_bytes (the limit where
+// no cgroup holds it, else 0), credentials: [id, secret, token], code, handler, initializer, environment: {name: value}, concurrency,
+// cores: [those the server may use], region, account, function: {name, handler, memory, timeout, initialization_timeout},
+// service: {name, log_project, log_store, qualifier, version_id}, pre_stop, pre_freeze: handler or ""}.
 
 #include <deque>
 #include <map>

@@ -60,7 +60,7 @@ TEST_F(FramedPrograms, TakeSeveralCallsAtOnceAndAnswerInAnyOrder) {
   runnable->function.instance_concurrency = 3;
   auto instance = started(runnable);
   std::vector<std::future<Reply>> replies;
-  for (int i = 0; i < 3; ++i) replies.push_back(std::async(std::launch::async, [&] { return call(*instance, ""); }));
+  for (int i = 0; i < 3; ++i) replies.push_back(begin(*instance, ""));
   std::set<std::string> bodies;
   for (auto& reply : replies) bodies.insert(reply.get().body);
   EXPECT_EQ(bodies, (std::set<std::string>{"1", "2", "3"}));
@@ -82,15 +82,11 @@ TEST_F(FramedPrograms, AStreamedReplyReachesAStreamingCallerPieceByPiece) {
   auto streams = std::make_shared<Streams>();
   std::promise<std::unique_ptr<http::Body>> opened;
   streams->opened = [&](Opening opening) { opened.set_value(std::move(opening.body)); };
-  auto reply = std::async(std::launch::async, [&] {
-    return wait<Reply>([&] { return instance->call({.request_id = "r", .deadline = io::Deadline::never(), .streams = streams}); });
-  });
+  auto reply = begin(*instance, "", 20 * kMicrosPerSecond, streams);
   auto body = opened.get_future().get();
   using Piece = std::expected<std::optional<std::string>, http::BodyError>;
   EXPECT_EQ(**wait<Piece>([&] { return body->next(); }), "one ");
-  auto poke = std::async(std::launch::async, [&] {  // the program waits for another frame before it goes on
-    return wait<Reply>([&] { return instance->call({.request_id = "poke", .deadline = io::Deadline::after_us(shard_, 100 * kMicrosPerMilli)}); });
-  });
+  auto poke = begin(*instance, "", 100 * kMicrosPerMilli);  // the program waits for another frame before it goes on
   EXPECT_EQ(**wait<Piece>([&] { return body->next(); }), "two");
   EXPECT_EQ(reply.get().kind, Reply::Kind::ok);
   EXPECT_FALSE(wait<Piece>([&] { return body->next(); })->has_value());

@@ -104,7 +104,7 @@ TEST_F(Java, RunsSeveralCallsAtOnceWhenTheFunctionAllows) {
                       "  try { all.await(); } catch (InterruptedException e) { throw new IOException(e); }\n  out.write(\"both\".getBytes());\n}");
   runnable->function.instance_concurrency = 2;
   auto instance = started(runnable);
-  auto other = std::async(std::launch::async, [&] { return call(*instance, ""); });
+  auto other = begin(*instance, "");
   EXPECT_EQ(call(*instance, "").body, "both");
   EXPECT_EQ(other.get().body, "both");
   stop(std::move(instance));

@@ -140,6 +140,17 @@ class InSandbox : public testing::Test {
                             .deadline = io::Deadline::after_us(shard_, timeout_us)});
     });
   }
+  // A call that goes on while the test does something else.
+  std::future<Reply> begin(Instance& instance, std::string payload, int64_t timeout_us = 20 * kMicrosPerSecond, std::shared_ptr<Streams> streams = {}) {
+    auto done = std::make_shared<std::promise<Reply>>();
+    auto reply = done->get_future();
+    Call call{.request_id = fmt::format("request-{}", ++requests_), .payload = std::move(payload), .credentials = credentials_, .streams = std::move(streams)};
+    shard_.post([this, &instance, call = std::move(call), timeout_us, done]() mutable {
+      call.deadline = io::Deadline::after_us(shard_, timeout_us);
+      group_.spawn(answer(instance.call(std::move(call)), done));
+    });
+    return reply;
+  }
   void stop(std::unique_ptr<Instance> instance) {
     wait<void>([&] { return instance->stop(io::Deadline::after_us(shard_, kMicrosPerSecond)); });
     on_shard([&] { instance.reset(); });
@@ -180,6 +191,7 @@ class InSandbox : public testing::Test {
   uint64_t revisions_ = 0;
 
  private:
+  static io::Task<void> answer(io::Task<Reply> task, std::shared_ptr<std::promise<Reply>> done) { done->set_value(co_await std::move(task)); }
   template <class T>
   static io::Task<void> fulfil(io::Task<T> task, std::promise<T>& done) {
     try {

@@ -38,6 +38,10 @@ uint32_t Zygote::ask_fork(std::vector<sys::Fd> entries) {
   forks_[token] = fork;
   ++living_;
   if (!sent) fork->process.set({});
+  if (!sent && alive_) {  // it has ended, and its reader has not come to see that: the next start makes another
+    alive_ = false;
+    sandbox().kill();
+  }
   return token;
 }
 

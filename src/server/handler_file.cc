@@ -59,6 +59,10 @@ std::string missing_file(const functions::Runnable& runnable, const runtime::Run
   if (family == "python3") return has_python(code, function.handler) ? "" : module + ".py";
   if (family == "nodejs") return has_script(code, function.handler, {"", ".js", ".mjs", ".cjs", "/index.js", "/package.json"}) ? "" : module + ".js";
   if (family == "php") return has_script(code, function.handler, {".php"}) ? "" : module + ".php";
+  if (family == "dotnet" && function.handler.find("::") != std::string::npos) {
+    std::string assembly = function.handler.substr(0, function.handler.find("::")) + ".dll";
+    return is_file(code / assembly) || is_file(code / "bin" / assembly) ? "" : assembly;
+  }
   if (family == "cpp") return is_file(code / module) ? "" : module;
   if (family == "custom" && !functions::custom_container(function) && functions::custom_runtime(function).command.empty())
     return is_file(code / "bootstrap") ? "" : "bootstrap";

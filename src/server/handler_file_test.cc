@@ -50,6 +50,17 @@ TEST_F(HandlerFile, APythonHandlerIsAFileOrAPackageOrACompiledModule) {
   EXPECT_EQ(missing("python3", "fast.run"), "");
 }
 
+TEST_F(HandlerFile, ADotnetHandlerNamesItsAssembly) {
+  if (!std::filesystem::exists("/usr/bin/dotnet")) {
+    EXPECT_EQ(missing("dotnetcore3.1", "App::N.C::M"), "runtime 'dotnetcore3.1' needs /usr/bin/dotnet, which is not on this machine: install a .NET runtime, 3.1 or later, as /usr/bin/dotnet");
+    return;
+  }
+  EXPECT_EQ(missing("dotnetcore3.1", "App::N.C::M"), "the package has no file 'App.dll', which the handler 'App::N.C::M' of a dotnetcore3.1 function needs");
+  EXPECT_EQ(missing("dotnetcore3.1", "App"), "") << "its own error says what a handler must be";
+  add("App.dll");
+  EXPECT_EQ(missing("dotnetcore3.1", "App::N.C::M"), "");
+}
+
 TEST_F(HandlerFile, ProgramsOfCustomRuntimesAreLookedFor) {
   EXPECT_EQ(missing("custom", "h"), "the package has no file 'bootstrap', which the handler 'h' of a custom function needs");
   EXPECT_EQ(missing("custom", "h", {{"customRuntimeConfig", json::object{{"command", json::array{"./serve"}}}}}), "");

@@ -51,7 +51,7 @@ std::string find_runtimes(const std::string& asked) {
 // What the build made of them: beside the binary's folder, or installed with them.
 std::string find_built(const std::string& runtimes) {
   auto beside = std::filesystem::path(sys::self_path()).parent_path().parent_path() / "runtimes";
-  return std::filesystem::exists(beside / "java") ? beside.string() : runtimes;
+  return std::filesystem::exists(beside / "java") || std::filesystem::exists(beside / "dotnet") ? beside.string() : runtimes;
 }
 
 // The Python libraries every function may import: as asked, else installed beside the runtimes, else where ./dev puts them. May be absent.

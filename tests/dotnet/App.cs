@@ -74,6 +74,8 @@ namespace Example
         }
 
         public string Big(int size) { return new string('x', size); }
+        public int Garbage(int megabytes) { int sum = 0; for (int i = 0; i < megabytes; ++i) sum += new byte[1 << 20].Length >> 20; return sum; }
+        public int Hog(int megabytes) { var kept = new List<byte[]>(); for (int i = 0; i < megabytes; ++i) kept.Add(new byte[1 << 20]); return kept.Count; }
         public string Exit(int status) { Environment.Exit(status); return ""; }
     }
 
