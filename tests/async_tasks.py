@@ -33,10 +33,10 @@ class AsyncTasks(unittest.TestCase):
         cls.addClassCleanup(cls.server.close)
         cls.fc = cls.server.fc()
         cls.fc.create_service("tasks")
-        for name in ("work", "plain", "after"):
+        for name in ("encode", "plain", "after"):
             cls.fc.create_function("tasks", name, handler="index.handler", runtime="python3", codeZipFile=support.zip_file({"index.py": CODE}), memorySize=128, timeout=120,
                                    initializer="")
-        cls.fc.put_function_async_invoke_config("tasks", "LATEST", "work", {"statefulInvocation": True, "maxAsyncRetryAttempts": 1})
+        cls.fc.put_function_async_invoke_config("tasks", "LATEST", "encode", {"statefulInvocation": True, "maxAsyncRetryAttempts": 1})
 
     def invoke(self, function, ask, **headers):
         headers = {"x-fc-invocation-type": "Async", **{name.replace("_", "-"): value for name, value in headers.items()}}
@@ -56,8 +56,8 @@ class AsyncTasks(unittest.TestCase):
                 self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
     def test_a_task_tells_everything_that_happened(self):
-        reply = self.invoke("work", {"n": 1}, x_fc_stateful_async_invocation_id="film-1")
-        task = self.wait_for("work", "film-1", "Succeeded")
+        reply = self.invoke("encode", {"n": 1}, x_fc_stateful_async_invocation_id="film-1")
+        task = self.wait_for("encode", "film-1", "Succeeded")
         self.assertEqual(set(task), TASK_FIELDS)
         self.assertEqual([event["status"] for event in task["events"]], ["Enqueued", "Dequeued", "Running", "Succeeded"])
         self.assertEqual(task["requestId"], reply.headers["x-fc-request-id"])
@@ -66,20 +66,20 @@ class AsyncTasks(unittest.TestCase):
         self.assertLessEqual(task["startedTime"], task["endTime"])
         self.assertTrue(task["instanceId"])
         with self.assertRaises(Exception) as refused:
-            self.invoke("work", {"n": 2}, x_fc_stateful_async_invocation_id="film-1")
+            self.invoke("encode", {"n": 2}, x_fc_stateful_async_invocation_id="film-1")
         self.assertIn("StatefulAsyncInvocationAlreadyExists", str(refused.exception))
 
     def test_a_running_task_is_stopped_and_its_instance_ended(self):
-        self.invoke("work", {"sleep": 100}, x_fc_stateful_async_invocation_id="long-1")
-        self.wait_for("work", "long-1", "Running")
+        self.invoke("encode", {"sleep": 100}, x_fc_stateful_async_invocation_id="long-1")
+        self.wait_for("encode", "long-1", "Running")
         begun = time.monotonic()
-        self.server.cli("tasks", "stop", "tasks/work", "long-1")
-        task = self.wait_for("work", "long-1", "Stopped")
+        self.server.cli("tasks", "stop", "tasks/encode", "long-1")
+        task = self.wait_for("encode", "long-1", "Stopped")
         self.assertLess(time.monotonic() - begun, 20)
         self.assertEqual([event["status"] for event in task["events"]], ["Enqueued", "Dequeued", "Running", "Stopping", "Stopped"])
-        described = self.server.cli_json("describe", "tasks/work")
+        described = self.server.cli_json("describe", "tasks/encode")
         self.assertNotIn(task["instanceId"], [each["id"] for each in described["instances"] if each["busy"]])
-        self.assertEqual(self.server.cli("tasks", "stop", "tasks/work", "long-1", check=False).returncode, 4)
+        self.assertEqual(self.server.cli("tasks", "stop", "tasks/encode", "long-1", check=False).returncode, 4)
 
     def test_a_plain_call_is_stopped_by_its_request_id(self):
         answer = self.server.cli_json("invoke", "tasks/plain", '{"sleep": 100}', "--async")
@@ -139,8 +139,8 @@ class Killed(unittest.TestCase):
         self.addCleanup(server.close)
         fc = server.fc()
         fc.create_service("tasks")
-        fc.create_function("tasks", "work", handler="index.handler", runtime="python3", codeZipFile=support.zip_file({"index.py": CODE}), memorySize=128, timeout=60, initializer="")
-        fc.put_function_async_invoke_config("tasks", "LATEST", "work", {"statefulInvocation": True, "maxAsyncRetryAttempts": 0})
+        fc.create_function("tasks", "encode", handler="index.handler", runtime="python3", codeZipFile=support.zip_file({"index.py": CODE}), memorySize=128, timeout=60, initializer="")
+        fc.put_function_async_invoke_config("tasks", "LATEST", "encode", {"statefulInvocation": True, "maxAsyncRetryAttempts": 0})
         expected = {}
         stopped = set()
         for kill in range(self.KILLS):
@@ -148,22 +148,22 @@ class Killed(unittest.TestCase):
                 name = f"t{kill}_{n}"
                 kind = chance.choice(["ok", "raise", "stop"])
                 ask = {"ok": {"sleep": 0.2}, "raise": {"raise": "asked"}, "stop": {"sleep": 50}}[kind]
-                fc.invoke_function("tasks", "work", json.dumps(ask), headers={"x-fc-invocation-type": "Async", "x-fc-stateful-async-invocation-id": name})
+                fc.invoke_function("tasks", "encode", json.dumps(ask), headers={"x-fc-invocation-type": "Async", "x-fc-stateful-async-invocation-id": name})
                 expected[name] = {"ok": "Succeeded", "raise": "Failed", "stop": "Stopped"}[kind]
             time.sleep(chance.random())
             for name, end in expected.items():
                 if end == "Stopped" and name not in stopped and chance.random() < 0.7:
-                    server.cli("tasks", "stop", "tasks/work", name)
+                    server.cli("tasks", "stop", "tasks/encode", name)
                     stopped.add(name)
             server.kill()
             server.start()
             fc = server.fc()
         for name, end in expected.items():
             if end == "Stopped" and name not in stopped:
-                server.cli("tasks", "stop", "tasks/work", name)
+                server.cli("tasks", "stop", "tasks/encode", name)
 
         def settled():
-            tasks = {task["invocationId"]: task for task in server.cli_json("tasks", "list", "tasks/work", "-n", "1000")["invocations"]}
+            tasks = {task["invocationId"]: task for task in server.cli_json("tasks", "list", "tasks/encode", "-n", "1000")["invocations"]}
             return tasks if all(tasks[name]["status"] == end for name, end in expected.items()) else None
         tasks = support.wait_until(settled, 120, f"{len(expected)} tasks to end as they should (seed {seed})")
         self.assertEqual(set(tasks), set(expected), f"seed {seed}")

@@ -12,30 +12,11 @@ NODE = os.environ.get("MAYFLY_TEST_NODE", "/usr/bin/node")
 MAIN = str(worker_driver.SOURCE / "runtimes/nodejs/main.js")
 
 
-class NodeTest(unittest.TestCase):
-    def worker(self, code, **more):
-        files = code if isinstance(code, dict) else {"index.js": code}
-        worker = worker_driver.Worker([NODE, MAIN], files, **more)
-        self.addCleanup(worker.output.close)
-        self.addCleanup(worker.process.wait)
-        self.addCleanup(worker.process.kill)
-        self.addCleanup(worker.socket.close)
-        return worker
+class NodeTest(worker_driver.WorkerTest):
+    command = (NODE, MAIN)
 
-    def started(self, code, **more):
-        worker = self.worker(code, **more)
-        self.assertEqual(worker.started.kind, READY, (worker.started.payload, worker.printed()))
-        return worker
-
-    def failed(self, code, **more):
-        worker = self.worker(code, **more)
-        self.assertEqual(worker.started.kind, FAILED, worker.started.meta)
-        return worker.started.json()
-
-    def answer(self, code, payload=b"", **more):
-        reply = self.started(code, **more).call(payload)
-        self.assertEqual(reply.status, OK, reply.payload)
-        return reply.payload
+    def package(self, code):
+        return {"index.js": code}
 
     def error(self, code, payload=b"", **more):
         reply = self.started(code, **more).call(payload)

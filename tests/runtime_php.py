@@ -11,30 +11,11 @@ from worker_driver import FAILED, HANDLED_ERROR, HEAD, OK, READY, REPLY
 MAIN = str(worker_driver.SOURCE / "runtimes/php/main.php")
 
 
-class PhpTest(unittest.TestCase):
-    def worker(self, code, **more):
-        files = code if isinstance(code, dict) else {"index.php": "<?php\n" + code}
-        worker = worker_driver.Worker(["/usr/bin/php", MAIN], files, **more)
-        self.addCleanup(worker.output.close)
-        self.addCleanup(worker.process.wait)
-        self.addCleanup(worker.process.kill)
-        self.addCleanup(worker.socket.close)
-        return worker
+class PhpTest(worker_driver.WorkerTest):
+    command = ("/usr/bin/php", MAIN)
 
-    def started(self, code, **more):
-        worker = self.worker(code, **more)
-        self.assertEqual(worker.started.kind, READY, (worker.started.payload, worker.printed()))
-        return worker
-
-    def failed(self, code, **more):
-        worker = self.worker(code, **more)
-        self.assertEqual(worker.started.kind, FAILED, worker.started.meta)
-        return worker.started.json()
-
-    def answer(self, code, payload=b"", **more):
-        reply = self.started(code, **more).call(payload)
-        self.assertEqual(reply.status, OK, reply.payload)
-        return reply.payload
+    def package(self, code):
+        return {"index.php": "<?php\n" + code}
 
 
 class Events(PhpTest):

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import unittest
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 HEADER = struct.Struct("<IIBBHIQ")
@@ -104,3 +105,34 @@ class Worker:
         self.socket.close()
         status = self.process.wait(PATIENCE_S)
         return status
+
+
+class WorkerTest(unittest.TestCase):
+    """For tests of one language: `command` starts its runtime, package() makes a function's files of what a test gives as code."""
+    command = ()
+
+    def package(self, code):
+        raise NotImplementedError
+
+    def worker(self, code, **more):
+        worker = Worker(list(self.command), code if isinstance(code, dict) else self.package(code), **more)
+        self.addCleanup(worker.output.close)
+        self.addCleanup(worker.process.wait)
+        self.addCleanup(worker.process.kill)
+        self.addCleanup(worker.socket.close)
+        return worker
+
+    def started(self, code, **more):
+        worker = self.worker(code, **more)
+        self.assertEqual(worker.started.kind, READY, (worker.started.payload, worker.printed()))
+        return worker
+
+    def failed(self, code, **more):
+        worker = self.worker(code, **more)
+        self.assertEqual(worker.started.kind, FAILED, worker.started.meta)
+        return worker.started.json()
+
+    def answer(self, code, payload=b"", **more):
+        reply = self.started(code, **more).call(payload)
+        self.assertEqual(reply.status, OK, reply.payload)
+        return reply.payload

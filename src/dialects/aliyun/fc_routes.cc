@@ -94,7 +94,7 @@ std::string_view next_part(std::string_view& path) {
   return part;
 }
 
-// Whether `path` (raw, below the version) has the form of `pattern`; fills what the placeholders stand for.
+// Whether `path` (raw, below the version) has the form of `pattern`; fills what its {names} stand for.
 bool matches(std::string_view pattern, std::string_view path, FcCall& call) {
   std::string service, function, item, rest;
   while (!pattern.empty()) {

@@ -10,7 +10,7 @@ const { ENDPOINT, ACCOUNT_ID, ACCESS_KEY_ID, ACCESS_KEY_SECRET, REGION } = proce
 const fc2 = new FC(ACCOUNT_ID, { accessKeyID: ACCESS_KEY_ID, accessKeySecret: ACCESS_KEY_SECRET, region: REGION, endpoint: ENDPOINT });
 const open = new OpenFC.default({ accessKeyId: ACCESS_KEY_ID, accessKeySecret: ACCESS_KEY_SECRET, endpoint: ENDPOINT.replace('http://', ''), protocol: 'http', regionId: REGION });
 const runtime = new RuntimeOptions({ readTimeout: 60000, connectTimeout: 60000 });
-const path = '/services/tasks/functions/work/stateful-async-invocations';
+const path = '/services/tasks/functions/encode/stateful-async-invocations';
 
 async function rejects(promise, code, status) {
   try {
@@ -32,10 +32,10 @@ async function until(what, condition) {
   assert.fail(`waited for ${what}`);
 }
 
-const submit = (id, ask) => open.invokeFunctionWithOptions('tasks', 'work', new OpenFC.InvokeFunctionRequest({ body: Buffer.from(JSON.stringify(ask)) }),
+const submit = (id, ask) => open.invokeFunctionWithOptions('tasks', 'encode', new OpenFC.InvokeFunctionRequest({ body: Buffer.from(JSON.stringify(ask)) }),
   new OpenFC.InvokeFunctionHeaders({ xFcInvocationType: 'Async', xFcStatefulAsyncInvocationId: id }), runtime);
-const get = async (id) => (await open.getStatefulAsyncInvocation('tasks', 'work', id, new OpenFC.GetStatefulAsyncInvocationRequest({}))).body;
-const list = async (query) => (await open.listStatefulAsyncInvocations('tasks', 'work', new OpenFC.ListStatefulAsyncInvocationsRequest(query))).body;
+const get = async (id) => (await open.getStatefulAsyncInvocation('tasks', 'encode', id, new OpenFC.GetStatefulAsyncInvocationRequest({}))).body;
+const list = async (query) => (await open.listStatefulAsyncInvocations('tasks', 'encode', new OpenFC.ListStatefulAsyncInvocationsRequest(query))).body;
 const ended = (id, status) => until(`${id} to be ${status}`, async () => {
   const task = await get(id);
   return task.status === status && task;
@@ -45,7 +45,7 @@ async function through_open() {
   const accepted = await submit('open-1', { n: 1 });
   const done = await ended('open-1', 'Succeeded');
   assert.strictEqual(done.requestId, accepted.headers['x-fc-request-id']);
-  assert.strictEqual(done.serviceName + '/' + done.functionName + '@' + done.qualifier, 'tasks/work@LATEST');
+  assert.strictEqual(done.serviceName + '/' + done.functionName + '@' + done.qualifier, 'tasks/encode@LATEST');
   assert.deepStrictEqual(JSON.parse(done.invocationPayload), { n: 1 });
   assert.deepStrictEqual(JSON.parse(done.returnPayload).got, { n: 1 });
   assert.deepStrictEqual(done.events.map((event) => event.status), ['Enqueued', 'Dequeued', 'Running', 'Succeeded']);
@@ -61,9 +61,9 @@ async function through_open() {
 
   await submit('open-3', { sleep: 100 });
   await ended('open-3', 'Running');
-  await open.stopStatefulAsyncInvocation('tasks', 'work', 'open-3', new OpenFC.StopStatefulAsyncInvocationRequest({}));
+  await open.stopStatefulAsyncInvocation('tasks', 'encode', 'open-3', new OpenFC.StopStatefulAsyncInvocationRequest({}));
   await ended('open-3', 'Stopped');
-  await rejects(open.stopStatefulAsyncInvocation('tasks', 'work', 'open-3', new OpenFC.StopStatefulAsyncInvocationRequest({})),
+  await rejects(open.stopStatefulAsyncInvocation('tasks', 'encode', 'open-3', new OpenFC.StopStatefulAsyncInvocationRequest({})),
     'StatefulAsyncInvocationAlreadyCompleted', 412);
 
   const ids = (page) => page.invocations.map((task) => task.invocationId);
@@ -82,7 +82,7 @@ async function through_open() {
 }
 
 async function through_fc2() {
-  const reply = await fc2.invokeFunction('tasks', 'work', '{"n":5}', { 'X-Fc-Invocation-Type': 'Async', 'X-Fc-Stateful-Async-Invocation-Id': 'fc2-1' });
+  const reply = await fc2.invokeFunction('tasks', 'encode', '{"n":5}', { 'X-Fc-Invocation-Type': 'Async', 'X-Fc-Stateful-Async-Invocation-Id': 'fc2-1' });
   const older = await until('fc2-1', async () => {
     const { data } = await fc2.get(`${path}/fc2-1`);
     return data.status === 'Succeeded' && data;
