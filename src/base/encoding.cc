@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace mayfly {
 namespace {
@@ -163,10 +164,20 @@ size_t character_size(std::string_view text) {
 
 }  // namespace
 
-std::string to_utf8(std::string_view bytes) {
+void append_number(std::string& out, uint64_t number) {
+  char digits[20];
+  auto [end, error] = std::to_chars(std::begin(digits), std::end(digits), number);
+  out.append(digits, end);
+}
+
+bool is_ascii(std::string_view bytes) {
   unsigned char all = 0;
   for (unsigned char byte : bytes) all |= byte;  // no early end: several bytes at a time
-  if (all < 0x80) return std::string(bytes);
+  return all < 0x80;
+}
+
+std::string to_utf8(std::string_view bytes) {
+  if (is_ascii(bytes)) return std::string(bytes);
   std::string out;
   out.reserve(bytes.size());
   while (!bytes.empty()) {

@@ -23,10 +23,14 @@ const json::value* find(const json::value& value, std::string_view key) {
 }
 
 const json::value* find_ignore_case(const json::value& value, std::string_view key) {
-  if (const json::value* exact = find(value, key)) return exact;
-  if (const json::object* object = value.if_object())
-    for (const auto& member : *object)
-      if (equals_ignore_case({member.key().data(), member.key().size()}, key)) return &member.value();
+  const json::object* object = value.if_object();
+  return object == nullptr ? nullptr : find_ignore_case(*object, key);
+}
+
+const json::value* find_ignore_case(const json::object& object, std::string_view key) {
+  if (const json::value* exact = object.if_contains(key)) return exact;
+  for (const auto& member : object)
+    if (equals_ignore_case({member.key().data(), member.key().size()}, key)) return &member.value();
   return nullptr;
 }
 
@@ -50,5 +54,17 @@ bool bool_or(const json::value& value, std::string_view key, bool fallback) {
 
 std::string_view view(const json::string& text) { return {text.data(), text.size()}; }
 std::string to_text(const json::value& value) { return json::serialize(value); }
+
+void append_json_string(std::string& out, std::string_view text) {
+  bool special = false;  // without an early end the compiler looks at many bytes at a time
+  for (unsigned char c : text) special |= (c < 0x20) | (c == '"') | (c == '\\');
+  if (special) {
+    out += json::serialize(json::string_view(text.data(), text.size()));
+    return;
+  }
+  out += '"';
+  out += text;
+  out += '"';
+}
 
 }  // namespace mayfly

@@ -24,6 +24,7 @@ Expected<json::value, JsonError> parse_json(std::string_view text);
 const json::value* find(const json::value& value, std::string_view key);
 // The same, ignoring ASCII case of the key (the FC dialect's rule, aliyun-fc.md section 1.6).
 const json::value* find_ignore_case(const json::value& value, std::string_view key);
+const json::value* find_ignore_case(const json::object& object, std::string_view key);
 
 // Member as text / number / bool, or the default when absent, null or of another type.
 std::string string_or(const json::value& value, std::string_view key, std::string_view fallback = {});
@@ -32,5 +33,8 @@ bool bool_or(const json::value& value, std::string_view key, bool fallback = fal
 
 std::string_view view(const json::string& text);
 std::string to_text(const json::value& value);  // serialised, compact
+// Appends `text` as a JSON string, quotes and escapes included. For writers on the path of every call: most texts need no escape, and a
+// json::object costs more than all else that such a writer does.
+void append_json_string(std::string& out, std::string_view text);
 
 }  // namespace mayfly

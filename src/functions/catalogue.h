@@ -67,6 +67,8 @@ class Catalogue {
   virtual Result<Alias> alias(const std::string& service, const std::string& alias) const = 0;
   virtual Page<Service> services(const ListQuery& query) const = 0;
   virtual Result<Page<Function>> functions(const std::string& service, const std::string& qualifier, const ListQuery& query) const = 0;
+  // The function's trigger of a type for a qualifier (empty: LATEST), not copied; null if it has none.
+  virtual Result<std::shared_ptr<const Trigger>> trigger_for(const std::string& service, const std::string& function, std::string_view type, std::string_view qualifier) const = 0;
   virtual Result<Page<Trigger>> triggers(const std::string& service, const std::string& function, const ListQuery& query) const = 0;
   virtual Result<Page<Version>> versions(const std::string& service, const ListQuery& query, Order order) const = 0;
   virtual Result<Page<Alias>> aliases(const std::string& service, const ListQuery& query) const = 0;

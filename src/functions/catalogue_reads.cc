@@ -90,6 +90,18 @@ Result<Page<Trigger>> StoreCatalogue::triggers(const std::string& service, const
   return page_of<Trigger>(triggers->second, query, [](const Trigger& trigger) { return trigger; });
 }
 
+Result<std::shared_ptr<const Trigger>> StoreCatalogue::trigger_for(const std::string& service, const std::string& function, std::string_view type,
+                                                                   std::string_view qualifier) const {
+  auto or_latest = [](std::string_view name) { return name.empty() ? kLatest : name; };
+  MAYFLY_TRY(auto table, find_service(*tables(), service));
+  MAYFLY_TRY([[maybe_unused]] const Function* owner, find_function(*table, "", function));
+  auto triggers = table->triggers.find(function);
+  if (triggers == table->triggers.end()) return nullptr;
+  for (const auto& [name, trigger] : triggers->second)
+    if (trigger.type == type && or_latest(trigger.qualifier) == or_latest(qualifier)) return std::shared_ptr<const Trigger>(table, &trigger);
+  return nullptr;
+}
+
 Result<Page<Version>> StoreCatalogue::versions(const std::string& service, const ListQuery& query, Order order) const {
   MAYFLY_TRY(auto table, find_service(*tables(), service));
   std::vector<int64_t> numbers;

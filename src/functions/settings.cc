@@ -100,11 +100,15 @@ io::Task<Result<void>> Settings::erase(io::Loop& loop, std::string kind, std::st
   co_return Result<void>{};
 }
 
-Result<Document> Settings::get(const std::string& kind, const std::string& name) const {
+std::shared_ptr<const Document> Settings::lookup(const std::string& kind, const std::string& name) const {
   auto table = table_.load();
   auto found = table->find({kind, name});
-  if (found == table->end()) return fail(CatalogueError::not_found, fmt::format("{} '{}' does not exist", kind, name));
-  return found->second.document;
+  return found == table->end() ? nullptr : std::shared_ptr<const Document>(table, &found->second.document);
+}
+
+Result<Document> Settings::get(const std::string& kind, const std::string& name) const {
+  if (auto found = lookup(kind, name)) return *found;
+  return fail(CatalogueError::not_found, fmt::format("{} '{}' does not exist", kind, name));
 }
 
 Page<Document> Settings::list(const std::string& kind, const ListQuery& query) const {

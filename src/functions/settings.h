@@ -37,6 +37,7 @@ class Settings {
   io::Task<Result<void>> erase(io::Loop& loop, std::string kind, std::string name, IfMatch match = {});
 
   Result<Document> get(const std::string& kind, const std::string& name) const;
+  std::shared_ptr<const Document> lookup(const std::string& kind, const std::string& name) const;  // not copied; null if it does not exist
   Page<Document> list(const std::string& kind, const ListQuery& query) const;
 
   // Called after each published change, on the thread that made it.

@@ -39,6 +39,7 @@ class StoreCatalogue final : public Catalogue {
   Result<Alias> alias(const std::string& service, const std::string& alias) const override;
   Page<Service> services(const ListQuery& query) const override;
   Result<Page<Function>> functions(const std::string& service, const std::string& qualifier, const ListQuery& query) const override;
+  Result<std::shared_ptr<const Trigger>> trigger_for(const std::string& service, const std::string& function, std::string_view type, std::string_view qualifier) const override;
   Result<Page<Trigger>> triggers(const std::string& service, const std::string& function, const ListQuery& query) const override;
   Result<Page<Version>> versions(const std::string& service, const ListQuery& query, Order order) const override;
   Result<Page<Alias>> aliases(const std::string& service, const ListQuery& query) const override;

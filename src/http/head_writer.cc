@@ -4,15 +4,6 @@
 #include "http/head_parser.h"
 
 namespace mayfly::http {
-namespace {
-
-void append_number(std::string& out, uint64_t number) {
-  char text[20];
-  auto end = std::to_chars(text, text + sizeof text, number).ptr;
-  out.append(text, end);
-}
-
-}  // namespace
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {
   if (!is_token(name)) return;

@@ -229,11 +229,14 @@ class PassingSocket final : public SocketStream {
 
   Task<std::expected<size_t, StreamError>> read_some(std::span<char> buffer, Deadline deadline) override {
     while (socket_.is_open()) {
-      ssize_t got = receive(buffer);
-      if (received_.size() > kMaxUntakenDescriptors) co_return std::unexpected(StreamError::reset);
-      if (got >= 0) co_return static_cast<size_t>(got);
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN) co_return std::unexpected(StreamError::reset);
+      if (!std::exchange(drained_, false)) {
+        ssize_t got = receive(buffer);
+        if (received_.size() > kMaxUntakenDescriptors) co_return std::unexpected(StreamError::reset);
+        drained_ = got > 0 && static_cast<size_t>(got) < buffer.size();
+        if (got >= 0) co_return static_cast<size_t>(got);
+        if (errno == EINTR) continue;
+        if (errno != EAGAIN) co_return std::unexpected(StreamError::reset);
+      }
       read_ = {deadline.at_us};
       ErrorCode result = co_await SocketReady{*this, AnySocket::wait_read, read_};
       if (std::exchange(read_, {}).timed_out) co_return std::unexpected(StreamError::timed_out);
@@ -271,6 +274,7 @@ class PassingSocket final : public SocketStream {
   }
 
   std::deque<sys::Fd> received_;  // oldest first
+  bool drained_ = false;          // the last read took all there was: it would only be told so by the next
 };
 
 std::string peer_name(int fd) {
@@ -496,6 +500,18 @@ Task<std::expected<std::vector<std::string>, StreamError>> Shard::resolve(std::s
   if (!answer) resolver->cancel();
   co_return answer ? std::move(*answer) : Addresses(std::unexpected(StreamError::timed_out));
 }
+
+namespace {
+// Asio runs what is posted to it behind the handlers of all sockets that it found ready.
+struct Turn {
+  asio::io_context& context;
+  bool await_ready() { return false; }
+  void await_suspend(std::coroutine_handle<> waiting) { asio::post(context, [waiting] { waiting.resume(); }); }
+  void await_resume() {}
+};
+}  // namespace
+
+Task<void> Shard::turn() { co_await Turn{impl_->context}; }
 
 Task<std::expected<void, StreamError>> Shard::wait_readable(int fd, Deadline deadline) {
   Descriptor descriptor(impl_->context, fd);

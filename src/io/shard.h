@@ -53,6 +53,8 @@ class Shard final : public Loop {
   Task<std::expected<std::unique_ptr<Stream>, StreamError>> connect(sys::Fd socket, std::string host, uint16_t port, Deadline deadline);
   // The numeric addresses of a host name, as this machine's resolver gives them; a numeric address is its own.
   Task<std::expected<std::vector<std::string>, StreamError>> resolve(std::string host, Deadline deadline);
+  // Resumes when all that is ready now has been handled: for who gathers what many ask for and does it at once. This thread only.
+  Task<void> turn();
   // Resumes when `fd` is readable (a pidfd, eventfd, pipe). The caller keeps `fd` open meanwhile.
   Task<std::expected<void, StreamError>> wait_readable(int fd, Deadline deadline);
 

@@ -50,6 +50,7 @@ io::Task<std::expected<Frame, FrameReader::End>> FrameReader::next(io::PassingSt
       if (buffer_.size() < needed + kReadAhead) buffer_.resize(needed + kReadAhead);
       auto got = co_await stream.read_some({buffer_.data() + have_, buffer_.size() - have_}, io::Deadline::never());
       if (!got || *got == 0) co_return std::unexpected(End::closed);
+      ++receives_;
       have_ += *got;
     }
     std::memcpy(&frame.header, buffer_.data(), sizeof frame.header);

@@ -70,8 +70,10 @@ class FrameReader {
   enum class End { closed, malformed };  // malformed: beyond a limit or no such kind; the far end is not to be trusted any more
   // The next frame, or why there is none. The status of what it gives has no kInMemfd.
   io::Task<std::expected<Frame, End>> next(io::PassingStream& stream);
+  uint64_t receives() const { return receives_; }  // how often it has read from the stream
 
  private:
+  uint64_t receives_ = 0;
   std::string buffer_;
   size_t have_ = 0;  // bytes of buffer_ that were received
 };

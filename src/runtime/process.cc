@@ -46,8 +46,8 @@ void Process::begin_call(const std::string& request_id) {
   request_id_ = request_id;
 }
 
-void Process::end_call(const std::string& request_id) {
-  take_output();
+void Process::end_call(const std::string& request_id, Look look) {
+  if (look == Look::now) take_output();
   if (dropped_bytes_ > 0) partial_line_ += fmt::format("\n{} more bytes were printed and dropped: a call may print {} KiB\n", dropped_bytes_, kMaxPrintedBytes >> 10);
   if (!partial_line_.empty() && parts_.printed) parts_.printed(parts_.instance_id, request_id, std::exchange(partial_line_, {}));
   partial_line_.clear();

@@ -48,8 +48,9 @@ class Process {
 
   // What it prints from here on belongs to this call; with several at once, to the one that began last.
   void begin_call(const std::string& request_id);
-  // Everything it has printed until now is told, as this call's.
-  void end_call(const std::string& request_id);
+  // Everything it has printed until now is told, as this call's. A look costs a system call: `done` when one was had since the call's end.
+  enum class Look { now, done };
+  void end_call(const std::string& request_id, Look look = Look::now);
 
   // The replies to a call that began at `began_us` and gets no answer.
   Reply death(int64_t began_us);

@@ -29,6 +29,7 @@ io::Task<bool> Worker::send(std::string frame, io::Deadline deadline, sys::Fd bo
   else outbox_.push_back({std::move(frame), std::move(body)});
   if (writing_) co_return true;  // whoever writes now takes it along
   writing_ = true;
+  co_await shard_.turn();  // and so do the calls that begin in the same turn: waking the process costs more than all else
   bool sent = true;
   while (sent && !outbox_.empty()) {
     Outgoing next = std::move(outbox_.front());
@@ -133,7 +134,9 @@ bool Worker::take_reply(Frame frame) {
   auto found = running_.find(frame.header.call);
   if (found == running_.end()) return false;
   Running& running = *found->second;
-  process_->end_call(running.request_id);
+  // What a call printed it printed before its reply: frames that came together are behind one look.
+  bool looked = std::exchange(looked_, reader_.receives()) == reader_.receives();
+  process_->end_call(running.request_id, looked ? Process::Look::done : Process::Look::now);
   int64_t elapsed_us = shard_.now_us() - running.began_us;
   Reply reply;
   bool failed = frame.header.status == FrameStatus::handled_error;

@@ -60,6 +60,7 @@ class Worker {
   std::shared_ptr<Process> process_;
   std::unique_ptr<io::PassingStream> stream_;
   FrameReader reader_;
+  uint64_t looked_ = 0;  // at the output, when the reader had received so often
   bool stopping_ = false, writing_ = false;
   // Frames to be written, oldest first. Those without a file gather in one piece.
   struct Outgoing {

@@ -76,6 +76,7 @@ void take_steps(const Plan& plan, Launch& what, const std::vector<Tree>& trees, 
   sys::check(::chdir(plan.folder.c_str()), "chdir", plan.folder);
   step = "limits";
   limit_resources(plan);
+  run_in_batches();
   if (isolated) confine(plan, step, seccomp);
   else no_new_privileges();
   step = "program";

@@ -1,3 +1,4 @@
+#include <sched.h>
 #include <sys/resource.h>
 
 #include "sandbox/steps.h"
@@ -31,6 +32,11 @@ void limit_resources(const Plan& plan) {
   set_limit(RLIMIT_MEMLOCK, kLockedBytes, "memlock");
   if (plan.processes > 0) set_limit(RLIMIT_NPROC, plan.processes, "nproc");
   else raise_limit(RLIMIT_NPROC, "nproc");  // the cgroup holds it
+}
+
+void run_in_batches() {
+  sched_param none{};
+  sys::check(::sched_setscheduler(0, SCHED_BATCH, &none), "sched_setscheduler", "batch");
 }
 
 }  // namespace mayfly::sandbox

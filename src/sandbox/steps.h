@@ -55,6 +55,9 @@ sys::Fd tcp_socket_inside();           // not connected, non-blocking
 
 // rlimit.cc
 void limit_resources(const Plan& plan);
+// The program and all that it starts never interrupt the server when they are woken: it gathers what there is for them, and they run
+// when it waits or its share of the core is used up.
+void run_in_batches();
 void raise_open_files();  // of the nursery: to what the server may have
 
 // capabilities.cc

@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+#include <charconv>
 #include <filesystem>
+#include <optional>
 
 #include "base/encoding.h"
 #include "base/json.h"
@@ -10,6 +13,8 @@
 
 namespace mayfly::usage {
 namespace {
+
+constexpr size_t kKeptBytes = 1 << 20;  // of the writer's buffers, between batches
 
 std::string segment_path(const std::string& folder, uint64_t number) { return fmt::format("{}/{:08}.jsonl", folder, number); }
 
@@ -21,29 +26,50 @@ std::vector<uint64_t> segments(const std::string& folder) {
   return numbers;
 }
 
-// `text` as JSON. Most of it needs no escape; serializing a json::object for every line costs more than the call that printed it.
-void append_quoted(std::string& out, std::string_view text) {
-  bool special = false;  // without an early end the compiler looks at many bytes at a time
-  for (unsigned char c : text) special |= (c < 0x20) | (c == '"') | (c == '\\');
-  if (special) {
-    out += json::serialize(json::string_view(text.data(), text.size()));
-    return;
-  }
-  out += '"';
-  out += text;
-  out += '"';
-}
+using Named = std::pair<std::string_view, std::string_view>;
 
-void append_encoded(std::string& out, const LogEntry& e) {
-  fmt::format_to(std::back_inserter(out), R"({{"c":{},"t":{})", e.cursor, e.time_us);
-  for (auto [name, value] : {std::pair(R"(,"s":)", &e.service), {R"(,"f":)", &e.function}, {R"(,"r":)", &e.request_id}, {R"(,"i":)", &e.instance}, {R"(,"x":)", &e.text}}) {
+// The fields of an entry that every line of a call has, in the order of the file.
+void append_fields(std::string& out, std::initializer_list<Named> fields) {
+  for (const auto& [name, value] : fields) {
     out += name;
-    append_quoted(out, *value);
+    append_json_string(out, value);
   }
-  out += "}\n";
 }
 
-size_t weight(const LogEntry& e) { return sizeof(LogEntry) + e.service.size() + e.function.size() + e.request_id.size() + e.instance.size() + e.text.size(); }
+constexpr std::string_view kCursor = R"({"c":)", kService = R"(,"s":)", kFunction = R"(,"f":)", kRequest = R"(,"r":)", kInstance = R"(,"i":)", kText = R"(,"x":)";
+
+// The cursor of an encoded line, 0 if it is none.
+uint64_t cursor_of(std::string_view line) {
+  uint64_t cursor = 0;
+  if (line.starts_with(kCursor)) std::from_chars(line.data() + kCursor.size(), line.data() + line.size(), cursor);
+  return cursor;
+}
+
+// The next line of `lines`, cut off there, without its end; empty when there is no whole one.
+std::string_view take_line(std::string_view& lines) {
+  size_t end = lines.find('\n');
+  std::string_view line = end == lines.npos ? std::string_view() : lines.substr(0, end);
+  lines.remove_prefix(end == lines.npos ? lines.size() : end + 1);
+  return line;
+}
+
+std::optional<LogEntry> decode(std::string_view line) {
+  auto value = parse_json(line);
+  if (!value) return std::nullopt;  // torn by a crash
+  return LogEntry{static_cast<uint64_t>(int_or(*value, "c")), int_or(*value, "t"), string_or(*value, "s"), string_or(*value, "f"),
+                  string_or(*value, "r"), string_or(*value, "i"), string_or(*value, "x")};
+}
+
+// Texts that the encoded line of an entry that is asked for contains. No value can contain one of them: its quotes would be escaped.
+std::vector<std::string> needles(const LogQuery& query) {
+  std::vector<std::string> out;
+  for (const auto& [name, value] : {Named(kService, query.service), Named(kFunction, query.function), Named(kRequest, query.request_id)}) {
+    if (value.empty()) continue;
+    out.emplace_back();
+    append_fields(out.back(), {{name, value}});
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -69,32 +95,50 @@ void LogStore::load_newest() {
   segment_ = numbers.back();
   std::string text = sys::read_file(segment_path(folder_, segment_));
   segment_bytes_ = text.size();
-  for (size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
-    auto value = parse_json(std::string_view(text).substr(at, end - at));
-    if (!value) continue;
-    LogEntry entry{static_cast<uint64_t>(int_or(*value, "c")), int_or(*value, "t"), string_or(*value, "s"), string_or(*value, "f"),
-                   string_or(*value, "r"), string_or(*value, "i"), string_or(*value, "x")};
-    next_cursor_ = std::max(next_cursor_, entry.cursor + 1);
-    ring_bytes_ += weight(entry);
-    ring_.push_back(std::move(entry));
-    for (; ring_bytes_ > kMaxRingBytes; ring_.pop_front()) ring_bytes_ -= weight(ring_.front());
+  for (std::string_view lines = text; !lines.empty();) {
+    std::string_view line = take_line(lines);
+    uint64_t cursor = cursor_of(line);
+    if (cursor == 0) continue;
+    next_cursor_ = std::max(next_cursor_, cursor + 1);
+    keep(cursor, std::string(line) + '\n');
   }
 }
 
+// Adds an encoded line to the ring, and forgets the oldest beyond its bound.
+void LogStore::keep(uint64_t cursor, std::string_view line) {
+  if (ring_.empty() || ring_.back()->lines.size() + line.size() > kBlockBytes) {
+    ring_.push_back(std::make_shared<Block>());
+    ring_.back()->lines.reserve(std::max(kBlockBytes, line.size()));
+  }
+  ring_.back()->last = cursor;
+  ring_.back()->lines += line;
+  ring_bytes_ += line.size();
+  for (; ring_bytes_ > kMaxRingBytes; ring_.pop_front()) ring_bytes_ -= ring_.front()->lines.size();
+}
+
 void LogStore::append(const std::string& service, const std::string& function, const std::string& request_id, const std::string& instance, std::string_view text) {
+  int64_t now_us = clock_.wall_us();
   bool wake;
   {
     std::lock_guard lock(mutex_);
+    fields_.clear();
+    append_fields(fields_, {{kService, service}, {kFunction, function}, {kRequest, request_id}, {kInstance, instance}});
     while (!text.empty()) {
       size_t end = text.find('\n');
-      std::string_view line = text.substr(0, std::min(end, kMaxLineBytes));
+      std::string_view printed = text.substr(0, std::min(end, kMaxLineBytes));
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-      LogEntry entry{next_cursor_++, clock_.wall_us(), service, function, request_id, instance, to_utf8(line)};  // functions print what they like
+      uint64_t cursor = next_cursor_++;
+      line_ = kCursor;
+      append_number(line_, cursor);
+      line_ += R"(,"t":)";
+      append_number(line_, static_cast<uint64_t>(now_us));
+      line_ += fields_;
+      line_ += kText;
+      append_json_string(line_, is_ascii(printed) ? printed : to_utf8(printed));  // functions print what they like
+      line_ += "}\n";
       // Disk slower than the printing: what cannot be buffered is in the ring only.
-      if (unwritten_.size() < kSegmentBytes) append_encoded(unwritten_, entry);
-      ring_bytes_ += weight(entry);
-      ring_.push_back(std::move(entry));
-      for (; ring_bytes_ > kMaxRingBytes; ring_.pop_front()) ring_bytes_ -= weight(ring_.front());
+      if (unwritten_.size() < kSegmentBytes) unwritten_ += line_;
+      keep(cursor, line_);
     }
     for (auto& [id, follower] : std::exchange(followers_, {})) {
       io::Signal* signal = follower.signal;
@@ -107,14 +151,21 @@ void LogStore::append(const std::string& service, const std::string& function, c
 }
 
 std::vector<LogEntry> LogStore::query(const LogQuery& query) const {
-  std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Block>> blocks;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& block : ring_)
+      if (block->last > query.after) blocks.push_back(block);
+    if (!blocks.empty()) blocks.back() = std::make_shared<Block>(*blocks.back());  // the one that is still being written
+  }
+  std::vector<std::string> wanted = needles(query);
   std::vector<LogEntry> out;
-  auto first = std::partition_point(ring_.begin(), ring_.end(), [&](const LogEntry& e) { return e.cursor <= query.after; });
-  for (auto it = first; it != ring_.end() && out.size() < query.limit; ++it) {
-    if (!query.service.empty() && it->service != query.service) continue;
-    if (!query.function.empty() && it->function != query.function) continue;
-    if (!query.request_id.empty() && it->request_id != query.request_id) continue;
-    out.push_back(*it);
+  for (const auto& block : blocks) {
+    for (std::string_view lines = block->lines; !lines.empty() && out.size() < query.limit;) {
+      std::string_view line = take_line(lines);
+      if (cursor_of(line) <= query.after || !std::ranges::all_of(wanted, [line](const std::string& each) { return line.contains(each); })) continue;
+      if (auto entry = decode(line)) out.push_back(std::move(*entry));
+    }
   }
   return out;
 }
@@ -143,13 +194,16 @@ io::Task<void> LogStore::wait_newer(io::Loop& loop, uint64_t after, io::Deadline
 }
 
 void LogStore::write_loop() {
+  std::string lines;
   std::unique_lock lock(mutex_);
   while (true) {
     more_.wait_for(lock, std::chrono::microseconds(kFlushUs), [this] { return stopping_; });
-    std::string lines = std::exchange(unwritten_, {});
+    std::swap(lines, unwritten_);
     bool last = stopping_;
     lock.unlock();
     if (!lines.empty()) write_segment(lines);
+    lines.clear();
+    if (lines.capacity() > kKeptBytes) lines = {};
     lock.lock();
     if (last && unwritten_.empty()) return;
     writer_idle_ = unwritten_.empty();

@@ -2,13 +2,15 @@
 // LogStore: what functions print, one entry per line, in order, with a cursor to go on from. The newest entries are kept in memory
 // (kMaxRingBytes) and answered from there; all are appended to segment files <folder>/<n>.jsonl by a writer thread, oldest segments
 // removed beyond kMaxSegments. Logs are not acknowledged writes: a crash may lose the last moments (kFlushUs), never more.
-// Thread-safe: called from every shard; the lock is held for a copy, never for the disk.
+// Every call writes here and few are ever read: entries are kept as the encoded lines that go to disk, and decoded by queries.
+// Thread-safe: called from every shard; the lock is held for a copy, never for the disk nor for decoding.
 
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -35,6 +37,7 @@ struct LogQuery {
 class LogStore {
  public:
   static constexpr size_t kMaxRingBytes = 4 << 20;      // bounds resident memory; about 20,000 lines
+  static constexpr size_t kBlockBytes = 64 << 10;       // what the ring forgets at once
   static constexpr size_t kMaxLineBytes = 32 << 10;     // longer lines are cut, as on the real service (aliyun-fc.md section 12)
   static constexpr size_t kSegmentBytes = 8 << 20;
   static constexpr size_t kMaxSegments = 16;            // 128 MiB on disk
@@ -55,7 +58,13 @@ class LogStore {
     io::Loop* loop;
     io::Signal* signal;
   };
+  // A piece of the ring: lines as in the segment files.
+  struct Block {
+    uint64_t last = 0;  // cursor of its last line
+    std::string lines;
+  };
   void load_newest();
+  void keep(uint64_t cursor, std::string_view line);
   void write_loop();
   void write_segment(const std::string& lines);
 
@@ -63,10 +72,11 @@ class LogStore {
   const Clock& clock_;
   mutable std::mutex mutex_;
   std::condition_variable more_;
-  std::deque<LogEntry> ring_;
+  std::deque<std::shared_ptr<Block>> ring_;  // oldest first; all but the last are read without the lock
   size_t ring_bytes_ = 0;
   uint64_t next_cursor_ = 1;
   std::string unwritten_;
+  std::string line_, fields_;  // what append() builds, kept for their memory
   std::map<uint64_t, Follower> followers_;
   uint64_t next_follower_ = 1;
   bool stopping_ = false;

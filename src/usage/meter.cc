@@ -3,8 +3,10 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <limits>
 
+#include "base/encoding.h"
 #include "base/json.h"
 
 namespace mayfly::usage {
@@ -21,8 +23,10 @@ std::string error_of(const dispatch::Outcome& outcome) {
 
 // Microseconds as milliseconds with two digits; printing a double costs as much as parsing a request.
 void append_ms(std::string& out, std::string_view before, int64_t us) {
-  int64_t hundredths = us / 10;
-  fmt::format_to(std::back_inserter(out), "{}{}.{:02}", before, hundredths / 100, hundredths % 100);
+  uint64_t hundredths = static_cast<uint64_t>(std::max<int64_t>(us, 0)) / 10;
+  out += before;
+  append_number(out, hundredths / 100);
+  out += {'.', static_cast<char>('0' + hundredths / 10 % 10), static_cast<char>('0' + hundredths % 10)};
 }
 
 struct Phase {
@@ -49,22 +53,24 @@ prom::ClientMetric labelled(const std::pair<std::string, std::string>& function)
 
 }  // namespace
 
-std::string report_line(const std::string& request_id, const dispatch::Outcome& outcome) {
+void append_report(std::string& line, const std::string& request_id, const dispatch::Outcome& outcome) {
   constexpr int64_t kBytesPerMb = 1 << 20;
   const dispatch::Phases& phases = outcome.phases;
-  std::string line = "REPORT RequestId: " + request_id;
+  line += "REPORT RequestId: ";
+  line += request_id;
   append_ms(line, ", Duration: ", phases.run_us + phases.reply_us);
   append_ms(line, " ms, Queued: ", phases.queued_us);
-  fmt::format_to(std::back_inserter(line), " ms, Max Memory Used: {} MB", (outcome.memory_bytes + kBytesPerMb - 1) / kBytesPerMb);
+  line += " ms, Max Memory Used: ";
+  append_number(line, static_cast<uint64_t>((outcome.memory_bytes + kBytesPerMb - 1) / kBytesPerMb));
+  line += " MB";
   if (phases.reply_us > 0) append_ms(line, ", Streaming: ", phases.reply_us), line += " ms";
-  if (!outcome.cold) return line;
+  if (!outcome.cold) return;
   append_ms(line, ", Cold Start: ", phases.start_us());
   append_ms(line, " ms (sandbox ", phases.sandbox_us);
   append_ms(line, ", runtime ", phases.runtime_us);
   append_ms(line, ", import ", phases.import_us);
   append_ms(line, ", init ", phases.init_us);
   line += ')';
-  return line;
 }
 
 void Meter::started(const dispatch::Invocation& invocation, const std::string& instance_id) {
@@ -74,10 +80,13 @@ void Meter::started(const dispatch::Invocation& invocation, const std::string& i
 void Meter::finished(const dispatch::Invocation& invocation, const dispatch::Outcome& outcome, int64_t started_wall_us) {
   std::string error = error_of(outcome);
   const dispatch::Target& target = invocation.target;
-  std::string end = "FC Invoke End RequestId: " + invocation.request_id;
+  std::string end = "FC Invoke End RequestId: ";
+  constexpr size_t kUsualBytes = 256;
+  end.reserve(kUsualBytes);
+  end += invocation.request_id;
   if (!error.empty()) end += ", Error: " + error;
   end += '\n';
-  end += report_line(invocation.request_id, outcome);
+  append_report(end, invocation.request_id, outcome);
   logs_.append(target.service, target.function, invocation.request_id, outcome.instance_id, end);
 
   const dispatch::Phases& phases = outcome.phases;
@@ -86,9 +95,7 @@ void Meter::finished(const dispatch::Invocation& invocation, const dispatch::Out
   while (bucket < FunctionTotals::kSecondsBounds.size() && seconds > FunctionTotals::kSecondsBounds[bucket]) ++bucket;
 
   std::lock_guard lock(mutex_);
-  std::pair<std::string, std::string> key{target.service, target.function};
-  if (functions_.size() >= kMaxFunctions && !functions_.contains(key)) key = {"other", "other"};
-  FunctionTotals& totals = functions_[key];
+  FunctionTotals& totals = totals_of({target.service, target.function});
   ++totals.invocations;
   totals.errors += outcome.kind != Kind::ok;
   totals.timeouts += outcome.kind == Kind::timed_out;
@@ -101,9 +108,28 @@ void Meter::finished(const dispatch::Invocation& invocation, const dispatch::Out
     totals.last_error = error;
     totals.last_error_us = totals.last_us;
   }
-  totals.recent.push_back({started_wall_us, invocation.request_id, invocation.source, outcome.instance_id, outcome.version, std::move(error), outcome.kind,
-                           phases, outcome.memory_bytes, outcome.cold});
-  if (totals.recent.size() > kRecentPerFunction) totals.recent.pop_front();
+  Record record;
+  if (totals.recent.size() == kRecentPerFunction) {  // the oldest one's memory serves the newest
+    record = std::move(totals.recent.front());
+    totals.recent.pop_front();
+  }
+  record.started_us = started_wall_us;
+  record.request_id = invocation.request_id;
+  record.source = invocation.source;
+  record.instance_id = outcome.instance_id;
+  record.version = outcome.version;
+  record.error = std::move(error);
+  record.kind = outcome.kind;
+  record.phases = phases;
+  record.memory_bytes = outcome.memory_bytes;
+  record.cold = outcome.cold;
+  totals.recent.push_back(std::move(record));
+}
+
+FunctionTotals& Meter::totals_of(Named name) {
+  if (auto found = functions_.find(name); found != functions_.end()) return found->second;
+  if (functions_.size() >= kMaxFunctions) return functions_[{"other", "other"}];
+  return functions_[{std::string(name.service), std::string(name.function)}];
 }
 
 void Meter::printed(const dispatch::Target& target, const std::string& request_id, const std::string& instance_id, std::string text) {
@@ -112,7 +138,7 @@ void Meter::printed(const dispatch::Target& target, const std::string& request_i
 
 FunctionTotals Meter::totals(const std::string& service, const std::string& function) const {
   std::lock_guard lock(mutex_);
-  auto found = functions_.find({service, function});
+  auto found = functions_.find(Named{service, function});
   return found == functions_.end() ? FunctionTotals{} : found->second;
 }
 
@@ -131,7 +157,11 @@ std::string Meter::prometheus_text(const std::vector<Sample>& others) const {
   auto seconds = family("mayfly_invocation_seconds", "Time of an invocation from arrival to reply.", prom::MetricType::Histogram);
   {
     std::lock_guard lock(mutex_);
-    for (const auto& [name, totals] : functions_) {
+    std::vector<const decltype(functions_)::value_type*> sorted;
+    for (const auto& each : functions_) sorted.push_back(&each);
+    std::ranges::sort(sorted, {}, [](const auto* each) -> const ByName::Name& { return each->first; });
+    for (const auto* each : sorted) {
+      const auto& [name, totals] = *each;
       auto count = [&](prom::MetricFamily& into, uint64_t value) {
         into.metric.push_back(labelled(name));
         into.metric.back().counter.value = static_cast<double>(value);

@@ -5,9 +5,11 @@
 
 #include <array>
 #include <deque>
-#include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "dispatch/invoker.h"
@@ -35,9 +37,9 @@ struct FunctionTotals {
   std::deque<Record> recent;  // newest last
 };
 
-// "REPORT RequestId: r, Duration: 12.31 ms, Queued: 0.02 ms, Max Memory Used: 31 MB", and for a cold call
+// Appends "REPORT RequestId: r, Duration: 12.31 ms, Queued: 0.02 ms, Max Memory Used: 31 MB", and for a cold call
 // ", Cold Start: 55.10 ms (sandbox 1.20, runtime 3.00, import 50.10, init 0.80)".
-std::string report_line(const std::string& request_id, const dispatch::Outcome& outcome);
+void append_report(std::string& out, const std::string& request_id, const dispatch::Outcome& outcome);
 
 class Meter final : public dispatch::InvocationObserver {
  public:
@@ -62,10 +64,25 @@ class Meter final : public dispatch::InvocationObserver {
   std::string prometheus_text(const std::vector<Sample>& others) const;
 
  private:
+  // A function's name where it need not be copied.
+  struct Named {
+    std::string_view service, function;
+  };
+  struct ByName {
+    using is_transparent = void;
+    using Name = std::pair<std::string, std::string>;
+    size_t operator()(Named name) const { return std::hash<std::string_view>()(name.service) * 31 + std::hash<std::string_view>()(name.function); }
+    size_t operator()(const Name& name) const { return operator()(Named{name.first, name.second}); }
+    bool operator()(const Name& a, const Name& b) const { return a == b; }
+    bool operator()(Named a, const Name& b) const { return a.service == b.first && a.function == b.second; }
+    bool operator()(const Name& a, Named b) const { return operator()(b, a); }
+  };
+  FunctionTotals& totals_of(Named name);
+
   LogStore& logs_;
   const Clock& clock_;
   mutable std::mutex mutex_;
-  std::map<std::pair<std::string, std::string>, FunctionTotals> functions_;
+  std::unordered_map<ByName::Name, FunctionTotals, ByName, ByName> functions_;
 };
 
 }  // namespace mayfly::usage

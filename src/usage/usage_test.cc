@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "io/sim_loop.h"
+#include "sys/file.h"
 #include "usage/meter.h"
 
 namespace mayfly::usage {
@@ -52,6 +53,32 @@ TEST(LogStore, ForgetsTheOldestBeyondItsBound) {
   EXPECT_LT(logs.query({.limit = 1000}).size(), LogStore::kMaxRingBytes / line.size() + 1);
 }
 
+TEST(LogStore, FindsByFieldsAndNotByWhatALineSays) {
+  Folder folder;
+  SystemClock clock;
+  LogStore logs(folder.path, clock);
+  logs.append("s", "f", "r1", "i", R"(,"s":"t","f":"g","r":"r2")");
+  logs.append("t", "g", "r2", "i", "that one");
+  EXPECT_EQ(logs.query({.service = "t"}).size(), 1u);
+  EXPECT_EQ(logs.query({.service = "t", .function = "g", .request_id = "r2"}).front().text, "that one");
+  EXPECT_EQ(logs.query({.function = "f"}).front().text, R"(,"s":"t","f":"g","r":"r2")");
+}
+
+TEST(LogStore, GoesOnAfterALineThatACrashHasTorn) {
+  Folder folder;
+  SystemClock clock;
+  {
+    LogStore logs(folder.path, clock);
+    logs.append("s", "f", "r", "i", "whole");
+  }
+  sys::write_file(folder.path + "/00000001.jsonl", sys::read_file(folder.path + "/00000001.jsonl") + R"({"c":2,"t":1,"s":"s)" "\n" R"({"c":3,"t")");
+  LogStore logs(folder.path, clock);
+  ASSERT_EQ(logs.query({}).size(), 1u);
+  EXPECT_EQ(logs.query({}).front().text, "whole");
+  logs.append("s", "f", "r", "i", "after");
+  EXPECT_EQ(logs.query({}).back().text, "after");
+}
+
 TEST(LogStore, WakesAFollowerOrLetsItGoAtTheDeadline) {
   Folder folder;
   io::SimLoop loop;
@@ -86,6 +113,12 @@ TEST(Meter, CountsPerFunctionAndWritesPrometheusText) {
   EXPECT_EQ(entries[3].text, "FC Invoke End RequestId: r1, Error: boom");
   EXPECT_NE(text.find("mayfly_phase_seconds_total{service=\"s\",function=\"f\",phase=\"run\"} 0.003"), std::string::npos) << text;
   EXPECT_EQ(text.find("phase=\"import\""), std::string::npos);
+}
+
+std::string report_line(const std::string& request_id, const dispatch::Outcome& outcome) {
+  std::string line;
+  append_report(line, request_id, outcome);
+  return line;
 }
 
 TEST(Meter, ReportsWhereTheTimeOfAnInvocationWent) {

@@ -62,8 +62,7 @@ FcExpected<void> check_room(const FcCall& call) {
 }
 
 io::Task<FcAnswer> answer(FcCall& call) {
-  auto domain = call.context.settings.get(kDomainDocument, host_name(call.request));
-  if (domain) {
+  if (auto domain = call.context.settings.lookup(kDomainDocument, host_name(call.request))) {
     call.version = "2016-08-15";
     if (!route_domain(call, *domain)) co_return refuse(404, "PathNotSupported", "no route of this domain leads there");
     if (auto admitted = fc_admit_proxy(call); !admitted) co_return std::unexpected(admitted.error());
@@ -103,7 +102,7 @@ FcDialect::FcDialect(FcContext context) : context_([&context] {
 }()) {}
 
 bool FcDialect::claims(const http::Request& request) const {
-  return is_fc_api_path(request.raw_path) || context_.settings.get(kDomainDocument, host_name(request)).has_value();
+  return is_fc_api_path(request.raw_path) || context_.settings.lookup(kDomainDocument, host_name(request)) != nullptr;
 }
 
 io::Task<http::Response> FcDialect::handle(io::Loop& loop, http::Request request) {

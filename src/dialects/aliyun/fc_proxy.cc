@@ -24,34 +24,67 @@ bool among(const std::array<std::string_view, 6>& names, std::string_view name) 
   return std::any_of(names.begin(), names.end(), [name](std::string_view each) { return equals_ignore_case(each, name); });
 }
 
-
 // Whether the client asks to leave HTTP, and the function is of the kind that can.
 bool is_upgrade(const FcCall& call) {
   return call.serves_port && call.request.headers.has("Upgrade") && lower(call.request.headers.get("Connection")).find("upgrade") != std::string::npos;
 }
 
-// {name: [value, ...]} in order of first appearance.
-void append(json::object& lists, const std::string& name, const std::string& value) {
-  auto [at, added] = lists.emplace(name, json::array());
-  at->value().get_array().emplace_back(value);
+struct Field {
+  std::string name;
+  std::string_view value;
+  bool written = false;
+};
+
+// Appends {name: [value, ...]} in order of first appearance.
+void append_lists(std::string& out, std::vector<Field> fields) {
+  out += '{';
+  for (auto first = fields.begin(); first != fields.end(); ++first) {
+    if (first->written) continue;
+    if (first != fields.begin()) out += ',';
+    append_json_string(out, first->name);
+    out += ":[";
+    append_json_string(out, first->value);
+    for (auto other = first + 1; other != fields.end(); ++other) {
+      if (other->name != first->name) continue;
+      other->written = true;
+      out += ',';
+      append_json_string(out, other->value);
+    }
+    out += ']';
+  }
+  out += '}';
 }
 
 // What the function sees of the request (dispatch::Invocation::http).
 std::string describe(const FcCall& call) {
-  json::object headers, queries;
+  const http::Request& request = call.request;
+  std::vector<Field> headers, queries;
+  headers.reserve(request.headers.size());
   bool upgrade = is_upgrade(call);
-  for (const auto& [name, value] : call.request.headers) {
+  for (const auto& [name, value] : request.headers) {
     std::string lowered = lower(name);
     if (lowered == "connection" || lowered == "keep-alive" || lowered.starts_with("x-fc-") || (lowered == "upgrade" && !upgrade)) continue;
-    append(headers, name, value);
+    headers.push_back({std::move(lowered), value});
   }
-  for (const auto& [name, value] : call.query) append(queries, name, value);
-  std::string uri = call.request.raw_path + (call.request.raw_query.empty() ? "" : "?" + call.request.raw_query);
-  std::string base = call.service_path ? call.request.raw_path : std::string();
-  if (base.ends_with(call.rest)) base.resize(base.size() - call.rest.size());
-  std::string client = call.request.peer.substr(0, call.request.peer.rfind(':'));
-  return to_text(json::object{{"method", call.request.method}, {"path", call.rest}, {"requestURI", uri}, {"clientIP", client},
-                              {"host", call.request.host}, {"scheme", call.request.scheme}, {"basePath", base}, {"queries", queries}, {"headers", headers}});
+  for (const auto& [name, value] : call.query) queries.push_back({name, value});
+  std::string uri = request.raw_path + (request.raw_query.empty() ? "" : "?" + request.raw_query);
+  std::string_view base = call.service_path ? std::string_view(request.raw_path) : std::string_view();
+  if (base.ends_with(call.rest)) base.remove_suffix(call.rest.size());
+  std::string_view client = std::string_view(request.peer).substr(0, request.peer.rfind(':'));
+  std::string out = "{";
+  constexpr size_t kUsualBytes = 512;
+  out.reserve(kUsualBytes);
+  for (auto [name, value] : {std::pair<std::string_view, std::string_view>(R"("method":)", request.method), {R"(,"path":)", call.rest}, {R"(,"requestURI":)", uri},
+                             {R"(,"clientIP":)", client}, {R"(,"host":)", request.host}, {R"(,"scheme":)", request.scheme}, {R"(,"basePath":)", base}}) {
+    out += name;
+    append_json_string(out, value);
+  }
+  out += R"(,"queries":)";
+  append_lists(out, std::move(queries));
+  out += R"(,"headers":)";
+  append_lists(out, std::move(headers));
+  out += '}';
+  return out;
 }
 
 // What the answer to a HEAD says the body's length would be.
@@ -90,18 +123,16 @@ http::Response http_answer(const FcCall& call, const std::string& http) {
   return response;
 }
 
-FcExpected<functions::Trigger> http_trigger(const FcCall& call) {
-  auto page = call.context.catalogue.triggers(call.service, call.function, {});
-  if (!page) return std::unexpected(fc_error(call, page.error(), "Function"));
-  std::string wanted = call.qualifier.empty() ? std::string(functions::kLatest) : call.qualifier;
-  for (const auto& trigger : page->items)
-    if (trigger.type == "http" && (trigger.qualifier.empty() ? std::string(functions::kLatest) : trigger.qualifier) == wanted) return trigger;
-  return refuse(404, "TriggerNotFound", fmt::format("function '{}' has no HTTP trigger for {}", call.function, wanted));
+FcExpected<std::shared_ptr<const functions::Trigger>> http_trigger(const FcCall& call) {
+  auto trigger = call.context.catalogue.trigger_for(call.service, call.function, "http", call.qualifier);
+  if (!trigger) return std::unexpected(fc_error(call, trigger.error(), "Function"));
+  if (*trigger) return std::move(*trigger);
+  return refuse(404, "TriggerNotFound", fmt::format("function '{}' has no HTTP trigger for {}", call.function, call.qualifier.empty() ? functions::kLatest : call.qualifier));
 }
 
 // Whether the request may pass the trigger: its method, and for authType "function" its signature and policy.
 FcExpected<void> admit(FcCall& call, const functions::Trigger& trigger) {
-  json::value config = trigger.config;
+  const json::object& config = trigger.config;
   const json::value* methods = find_ignore_case(config, "methods");
   bool allowed = !methods || !methods->is_array();
   if (!allowed)
@@ -149,7 +180,7 @@ http::Response ended_answer(const FcCall& call, dispatch::Outcome outcome) {
 FcExpected<void> fc_admit_proxy(FcCall& call) {
   auto trigger = http_trigger(call);
   if (!trigger) return std::unexpected(trigger.error());
-  if (auto admitted = admit(call, *trigger); !admitted) return admitted;
+  if (auto admitted = admit(call, **trigger); !admitted) return admitted;
   auto runnable = call.context.catalogue.resolve(call.service, call.qualifier, call.function, 0);
   const auto* kind = runnable ? runtime::find_runtime((*runnable)->function.runtime) : nullptr;
   call.serves_port = call.context.streams && kind && kind->executor == runtime::Executor::http;
