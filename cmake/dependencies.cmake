@@ -14,6 +14,7 @@ find_package(date REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(prometheus-cpp REQUIRED CONFIG)
 pkg_check_modules(seccomp REQUIRED IMPORTED_TARGET libseccomp)
+pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc)
 find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
 

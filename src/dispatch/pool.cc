@@ -10,15 +10,6 @@
 namespace mayfly::dispatch {
 namespace {
 
-// A fault of the machine while calling concerns one instance, not the server.
-io::Task<runtime::Reply> call_safely(runtime::Instance& instance, runtime::Call call) {
-  try {
-    co_return co_await instance.call(std::move(call));
-  } catch (const sys::Fault&) {
-    co_return runtime::Reply{.kind = runtime::Reply::Kind::died};
-  }
-}
-
 Failure<InvokeError> cancelled_failure() { return {InvokeError::cancelled, "the invocation was stopped on request", {}}; }
 
 Failure<InvokeError> why_killed(const Slot& slot, const Invocation& invocation) {
@@ -114,16 +105,19 @@ void Pool::refuse_if_suspended() {
   if (auto refused = suspended()) refuse_waiting(refused->failure);
 }
 
-io::Task<Grant> Pool::acquire(Errand& errand) {
+std::optional<Grant> Pool::without_waiting(const Errand& errand) {
   const std::shared_ptr<CallWatch>& watch = errand.invocation.watch;
-  if (watch && watch->cancelled()) co_return Grant{.failure = cancelled_failure()};
-  if (Slot* slot = line_.first(errand.ticket) ? take_free() : nullptr) co_return Grant{.kind = Grant::Kind::slot, .slot = slot};
-  if (auto refused = suspended()) co_return std::move(*refused);
+  if (watch && watch->cancelled()) return Grant{.failure = cancelled_failure()};
+  if (Slot* slot = line_.first(errand.ticket) ? take_free() : nullptr) return Grant{.kind = Grant::Kind::slot, .slot = slot};
+  return suspended();
+}
+
+io::Task<Grant> Pool::acquire(Errand& errand) {
   Waiter waiter(context_.loop, errand.ticket, errand.invocation.payload.size());
   if (!line_.enter(waiter, errand.admitted)) co_return overflow();
   errand.admitted = true;
   consider();
-  CallWatch::Guard guard(watch, context_.loop, [this, &waiter] {
+  CallWatch::Guard guard(errand.invocation.watch, context_.loop, [this, &waiter] {
     if (waiter.grant) return;
     line_.leave(waiter);
     waiter.grant = Grant{.failure = cancelled_failure()};
@@ -143,7 +137,8 @@ io::Task<Grant> Pool::acquire(Errand& errand) {
 io::Task<std::optional<Expected<Outcome, InvokeError>>> Pool::run(Errand& errand) {
   Visit visit(*this);
   while (true) {
-    Grant grant = co_await acquire(errand);
+    auto at_once = without_waiting(errand);
+    Grant grant = at_once ? std::move(*at_once) : co_await acquire(errand);
     if (grant.kind == Grant::Kind::moved) co_return std::nullopt;
     if (grant.kind == Grant::Kind::refused) co_return std::unexpected(std::move(grant.failure));
     Served served;
@@ -193,7 +188,11 @@ io::Task<Pool::Served> Pool::serve(Grant grant, const Errand& errand) {
     slot->cancelled = true;
     kill_slot(slot);
   });
-  runtime::Reply reply = co_await call_safely(*slot->instance, std::move(call));
+  runtime::Reply reply{.kind = runtime::Reply::Kind::died};
+  try {
+    reply = co_await slot->instance->call(std::move(call));
+  } catch (const sys::Fault&) {  // of the machine: it concerns one instance, not the server
+  }
   runtime::Reply::Kind kind = reply.kind;
   Phases phases;
   if (grant.cold) {

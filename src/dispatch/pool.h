@@ -117,6 +117,7 @@ class Pool {
   };
 
   // pool.cc
+  std::optional<Grant> without_waiting(const Errand& errand);
   io::Task<Grant> acquire(Errand& errand);
   io::Task<Served> serve(Grant grant, const Errand& errand);
   void account_for(Slot* slot, runtime::Reply::Kind kind, int64_t began_us, const Served& served);

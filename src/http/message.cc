@@ -47,6 +47,7 @@ io::Task<std::expected<std::string, BodyError>> Body::read_all(size_t limit) {
     } else {
       all += **piece;
     }
+    if (declared_size() == all.size()) co_return all;
   }
 }
 

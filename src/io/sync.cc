@@ -2,40 +2,27 @@
 
 namespace mayfly::io {
 
-// One suspended waiter; lives in the frame of Signal::wait.
-struct Signal::Waiter {
-  Signal& signal;
-  Deadline deadline;
-  Wait result = Wait::done;
-  Loop::TimerId timer = 0;
-  std::coroutine_handle<> handle{};
+void Signal::Waiter::await_suspend(std::coroutine_handle<> waiting) {
+  handle_ = waiting;
+  signal_.waiters_.push_back(this);
+  if (!deadline_.is_never()) timer_ = signal_.loop_.call_at(deadline_.at_us, [this] { expire(); });
+}
 
-  bool await_ready() { return signal.set_; }
-  void await_suspend(std::coroutine_handle<> waiting) {
-    handle = waiting;
-    signal.waiters_.push_back(this);
-    if (!deadline.is_never()) timer = signal.loop_.call_at(deadline.at_us, [this] { expire(); });
-  }
-  Wait await_resume() { return result; }
-
-  void expire() {
-    std::erase(signal.waiters_, this);
-    result = Wait::timed_out;
-    handle.resume();
-  }
-};
+void Signal::Waiter::expire() {
+  std::erase(signal_.waiters_, this);
+  result_ = Wait::timed_out;
+  handle_.resume();
+}
 
 Signal::~Signal() { MAYFLY_CHECK(waiters_.empty()); }
 
 void Signal::set() {
   set_ = true;
   for (Waiter* waiter : std::exchange(waiters_, {})) {
-    if (waiter->timer != 0) loop_.cancel(waiter->timer);
-    loop_.post([waiter] { waiter->handle.resume(); });
+    if (waiter->timer_ != 0) loop_.cancel(waiter->timer_);
+    loop_.post([waiter] { waiter->handle_.resume(); });
   }
 }
-
-Task<Wait> Signal::wait(Deadline deadline) { co_return co_await Waiter{*this, deadline}; }
 
 namespace {
 struct Sleep {

@@ -27,11 +27,30 @@ class Signal {
   void set();
   bool is_set() const { return set_; }
   void reset() { set_ = false; }  // later waiters wait again
-  // Resumes when set, or at the deadline. The Signal must outlive its waiters.
-  Task<Wait> wait(Deadline deadline = Deadline::never());
+
+  // One who waits; lives in the frame of whoever awaits it, and costs no frame of its own.
+  class Waiter {
+   public:
+    Waiter(Signal& signal, Deadline deadline) : signal_(signal), deadline_(deadline) {}
+    Waiter(const Waiter&) = delete;
+    bool await_ready() const { return signal_.set_; }
+    void await_suspend(std::coroutine_handle<> waiting);
+    Wait await_resume() const { return result_; }
+
+   private:
+    friend Signal;
+    void expire();
+
+    Signal& signal_;
+    const Deadline deadline_;
+    Wait result_ = Wait::done;
+    Loop::TimerId timer_ = 0;
+    std::coroutine_handle<> handle_{};
+  };
+  // To be awaited: resumes when set, or at the deadline. The Signal must outlive its waiters.
+  Waiter wait(Deadline deadline = Deadline::never()) { return {*this, deadline}; }
 
  private:
-  struct Waiter;
   Loop& loop_;
   bool set_ = false;
   std::vector<Waiter*> waiters_;
@@ -47,11 +66,15 @@ class OneShot {
     ready_.set();
   }
   bool is_set() const { return ready_.is_set(); }
-  // The value, or nullopt at the deadline. One consumer.
-  Task<std::optional<T>> wait(Deadline deadline = Deadline::never()) {
-    if (co_await ready_.wait(deadline) == Wait::timed_out) co_return std::nullopt;
-    co_return std::move(value_);
-  }
+  struct Taker {
+    OneShot& shot;
+    Signal::Waiter waiter;
+    bool await_ready() const { return waiter.await_ready(); }
+    void await_suspend(std::coroutine_handle<> waiting) { waiter.await_suspend(waiting); }
+    std::optional<T> await_resume() { return waiter.await_resume() == Wait::timed_out ? std::nullopt : std::move(shot.value_); }
+  };
+  // To be awaited: the value, or nullopt at the deadline. One consumer.
+  Taker wait(Deadline deadline = Deadline::never()) { return {*this, {ready_, deadline}}; }
 
  private:
   Signal ready_;

@@ -33,7 +33,7 @@ class ApiLink {
     std::string failure;  // as the program told it (Lambda's init/error); empty when it ended
   };
   // Until it asks for its first call, or says that it is ready (SCF); nullopt at the deadline.
-  io::Task<std::optional<Started>> started(io::Deadline deadline) { return started_.wait(deadline); }
+  io::Task<std::optional<Started>> started(io::Deadline deadline) { co_return co_await started_.wait(deadline); }
 
   // As Instance::call: at the deadline the program is killed.
   io::Task<Reply> call(Call call);

@@ -41,41 +41,50 @@ std::string encode_memfd_frame(FrameHeader header, std::string_view meta, size_t
   return encode(header, meta, {});
 }
 
-io::Task<std::expected<Frame, FrameReader::End>> FrameReader::next(io::PassingStream& stream) {
-  size_t needed = sizeof(FrameHeader);
+std::optional<std::expected<Frame, FrameReader::End>> FrameReader::cut(io::PassingStream& stream) {
+  needed_ = sizeof(FrameHeader);
+  if (here().size() < needed_) return std::nullopt;
   Frame frame;
-  bool whole = false;
-  while (!whole) {
-    while (have_ < needed) {
-      if (buffer_.size() < needed + kReadAhead) buffer_.resize(needed + kReadAhead);
-      auto got = co_await stream.read_some({buffer_.data() + have_, buffer_.size() - have_}, io::Deadline::never());
-      if (!got || *got == 0) co_return std::unexpected(End::closed);
-      ++receives_;
-      have_ += *got;
-    }
-    std::memcpy(&frame.header, buffer_.data(), sizeof frame.header);
-    if (!acceptable(frame.header)) co_return std::unexpected(End::malformed);
-    size_t inline_size = in_memfd(frame.header) ? 0 : frame.header.payload_size;
-    size_t size = sizeof(FrameHeader) + frame.header.meta_size + inline_size;
-    whole = have_ >= size;
-    needed = size;
-  }
-  frame.meta = buffer_.substr(sizeof(FrameHeader), frame.header.meta_size);
-  if (in_memfd(frame.header)) {
+  std::memcpy(&frame.header, here().data(), sizeof frame.header);
+  if (!acceptable(frame.header)) return std::unexpected(End::malformed);
+  bool file = in_memfd(frame.header);
+  needed_ = sizeof(FrameHeader) + frame.header.meta_size + (file ? 0 : frame.header.payload_size);
+  if (here().size() < needed_) return std::nullopt;
+  frame.meta = here().substr(sizeof(FrameHeader), frame.header.meta_size);
+  if (file) {
     auto bytes = sys::read_sealed(sys::Fd(stream.take_descriptor()), frame.header.payload_size);
-    if (!bytes) co_return std::unexpected(End::malformed);
+    if (!bytes) return std::unexpected(End::malformed);
     frame.payload = std::move(*bytes);
     frame.header.status = static_cast<FrameStatus>(static_cast<uint8_t>(frame.header.status) & ~kInMemfd);
   } else {
-    frame.payload = buffer_.substr(sizeof(FrameHeader) + frame.header.meta_size, frame.header.payload_size);
+    frame.payload = here().substr(sizeof(FrameHeader) + frame.header.meta_size, frame.header.payload_size);
   }
-  std::memmove(buffer_.data(), buffer_.data() + needed, have_ - needed);
-  have_ -= needed;
-  if (buffer_.size() > (1 << 20) && have_ < kReadAhead) {  // do not keep a large frame's memory
-    buffer_.resize(kReadAhead);
+  begin_ += needed_;
+  needed_ = sizeof(FrameHeader);
+  return frame;
+}
+
+// Where the next bytes go: behind those that are here, which move to the front.
+std::span<char> FrameReader::room() {
+  std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+  end_ -= std::exchange(begin_, 0);
+  constexpr size_t kKeptBytes = 1 << 20;  // the memory of a large frame is not
+  if (buffer_.size() > kKeptBytes && needed_ + kReadAhead < kKeptBytes) {
+    buffer_.resize(std::max(end_, needed_ + kReadAhead));
     buffer_.shrink_to_fit();
   }
-  co_return frame;
+  if (buffer_.size() < needed_ + kReadAhead) buffer_.resize(needed_ + kReadAhead);
+  return std::span(buffer_).subspan(end_);
+}
+
+io::Task<std::expected<Frame, FrameReader::End>> FrameReader::next(io::PassingStream& stream) {
+  while (true) {
+    if (auto frame = cut(stream)) co_return std::move(*frame);
+    auto got = co_await stream.read_some(room(), io::Deadline::never());
+    if (!got || *got == 0) co_return std::unexpected(End::closed);
+    ++receives_;
+    end_ += *got;
+  }
 }
 
 }  // namespace mayfly::runtime

@@ -25,6 +25,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -70,12 +71,18 @@ class FrameReader {
   enum class End { closed, malformed };  // malformed: beyond a limit or no such kind; the far end is not to be trusted any more
   // The next frame, or why there is none. The status of what it gives has no kInMemfd.
   io::Task<std::expected<Frame, End>> next(io::PassingStream& stream);
+  // The same if it is here already, nullopt if more must be read. Frames come in groups: this spares all but the first a task.
+  std::optional<std::expected<Frame, End>> cut(io::PassingStream& stream);
   uint64_t receives() const { return receives_; }  // how often it has read from the stream
 
  private:
   uint64_t receives_ = 0;
+  std::string_view here() const { return std::string_view(buffer_).substr(begin_, end_ - begin_); }
+  std::span<char> room();
+
   std::string buffer_;
-  size_t have_ = 0;  // bytes of buffer_ that were received
+  size_t begin_ = 0, end_ = 0;  // of what was received and belongs to no frame yet
+  size_t needed_ = 0;           // so many bytes make the next cut worth trying
 };
 
 }  // namespace mayfly::runtime

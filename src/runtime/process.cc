@@ -39,7 +39,7 @@ void Process::kill() { sys::kill(parts_.pidfd, SIGKILL); }
 void Process::terminate() { sys::kill(parts_.pidfd, SIGTERM); }
 
 io::Task<void> Process::gone() { (void)co_await gone_.wait(); }
-io::Task<io::Wait> Process::gone(io::Deadline deadline) { return gone_.wait(deadline); }
+io::Task<io::Wait> Process::gone(io::Deadline deadline) { co_return co_await gone_.wait(deadline); }
 
 void Process::begin_call(const std::string& request_id) {
   ++calls_;

@@ -14,7 +14,8 @@ std::string call_meta(const Call& call) {
   meta.append(keys.access_key_id).push_back('\0');
   meta.append(keys.access_key_secret).push_back('\0');
   meta.append(keys.security_token).push_back('\1');
-  return meta.append(call.http);
+  meta.append(call.http);
+  return meta;
 }
 
 }  // namespace
@@ -185,8 +186,9 @@ bool Worker::take_chunk(Frame frame) {
 
 io::Task<void> Worker::read_frames(std::shared_ptr<Worker> self) {
   while (true) {
-    auto frame = co_await self->reader_.next(*self->stream_);
-    if (!frame || !self->take(std::move(*frame))) break;
+    auto frame = self->reader_.cut(*self->stream_);
+    if (!frame) frame.emplace(co_await self->reader_.next(*self->stream_));
+    if (!*frame || !self->take(std::move(**frame))) break;
     // A client that reads slowly holds up this worker's frames, not the server's memory.
     if (auto full = std::exchange(self->full_, nullptr)) (void)co_await full->room();
   }
