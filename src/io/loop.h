@@ -31,7 +31,10 @@ class Loop {
 struct Deadline {
   int64_t at_us = INT64_MAX;
   static Deadline never() { return {}; }
-  static Deadline after_us(const Loop& loop, int64_t us) { return {us >= INT64_MAX - loop.now_us() ? INT64_MAX : loop.now_us() + us}; }
+  static Deadline after_us(const Loop& loop, int64_t us) {
+    int64_t now_us = loop.now_us();
+    return {us >= INT64_MAX - now_us ? INT64_MAX : now_us + us};
+  }
   bool is_never() const { return at_us == INT64_MAX; }
   bool passed(const Loop& loop) const { return loop.now_us() >= at_us; }
   Deadline sooner(Deadline other) const { return at_us < other.at_us ? *this : other; }
