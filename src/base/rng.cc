@@ -46,11 +46,16 @@ uint64_t SeededRng::next() {
 }
 
 std::string uuid(Rng& rng) {
-  std::string hex = rng.hex(32);
-  hex[12] = '4';                             // version
-  hex[16] = "89ab"[rng.next() & 3];          // variant
-  for (size_t at : {20, 16, 12, 8}) hex.insert(at, 1, '-');
-  return hex;
+  uint64_t words[2] = {rng.next(), rng.next()};
+  words[0] = (words[0] & ~uint64_t{0xf000}) | 0x4000;                  // version
+  words[1] = (words[1] & ~(uint64_t{3} << 62)) | (uint64_t{1} << 63);  // variant
+  std::string out;
+  out.reserve(36);
+  for (int digit = 0; digit < 32; ++digit) {
+    if (digit == 8 || digit == 12 || digit == 16 || digit == 20) out += '-';
+    out += "0123456789abcdef"[words[digit / 16] >> (60 - digit % 16 * 4) & 15];
+  }
+  return out;
 }
 
 }  // namespace mayfly

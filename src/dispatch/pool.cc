@@ -176,8 +176,8 @@ io::Task<Pool::Served> Pool::serve(Grant grant, const Errand& errand) {
   Slot* slot = grant.slot;
   const Invocation& invocation = errand.invocation;
   int64_t began_us = context_.loop.now_us();
-  std::string& tail = tails_[invocation.request_id];
-  tail = grant.cold && slot->start_log ? *slot->start_log : std::string();
+  Tail tail{invocation.request_id, grant.cold && slot->start_log ? *slot->start_log : std::string()};
+  tails_.push_back(&tail);
   slot->start_log.reset();
   runtime::Call call{.request_id = invocation.request_id, .payload = invocation.payload, .http = invocation.http, .retry_count = invocation.retry_count,
                      .credentials = context_.credentials.get(*runnable_),
@@ -202,8 +202,8 @@ io::Task<Pool::Served> Pool::serve(Grant grant, const Errand& errand) {
   phases.queued_us = std::max<int64_t>(0, began_us - errand.asked_us - phases.start_us());
   Served served{.outcome = finished_call(std::move(reply), phases, runnable_->function), .taken = kind != runtime::Reply::Kind::not_started};
   served.outcome.cold = grant.cold;
-  served.outcome.log_tail = std::move(tails_[invocation.request_id]);
-  tails_.erase(invocation.request_id);
+  std::erase(tails_, &tail);
+  served.outcome.log_tail = std::move(tail.text);
   served.outcome.instance_id = slot->instance->id();
   if (slot->killed && served.outcome.kind == Outcome::Kind::unhandled_error) {
     served.cut_short = why_killed(*slot, invocation);
@@ -237,7 +237,8 @@ void Pool::refuse_waiting(const Failure<InvokeError>& failure) {
 }
 
 void Pool::printed(const std::string& instance, const std::string& request_id, std::string text) {
-  if (auto tail = tails_.find(request_id); tail != tails_.end()) keep_tail(tail->second, text);
+  for (Tail* tail : tails_)
+    if (tail->request_id == request_id) keep_tail(tail->text, text);
   context_.observer.printed({runnable_->service.name, runnable_->function.name, runnable_->qualifier}, request_id, instance, std::move(text));
 }
 

@@ -174,7 +174,11 @@ class Pool {
   std::list<std::unique_ptr<Slot>> slots_;  // most recently used first
   WaitingLine line_{context_.options.max_waiting_per_function, context_.waiting_bytes};
   CrashGuard guard_;
-  std::map<std::string, std::string> tails_;  // request id -> the last it printed
+  struct Tail {  // of a call that runs, in its frame: the last it printed
+    const std::string& request_id;
+    std::string text;
+  };
+  std::vector<Tail*> tails_;
   size_t starting_ = 0, prewarming_ = 0;
   size_t in_flight_ = 0;  // calls here, waiting or running
   size_t users_ = 0;      // coroutines that hold this pool
