@@ -89,6 +89,19 @@ TEST_F(Java, AnExceptionIsToldWithItsStackAndWithoutOurs) {
   EXPECT_EQ(string_or(*find(error, "cause"), "errorMessage"), "why");
 }
 
+TEST_F(Java, RunningOutOfItsHeapEndsItAndIsTold) {
+  auto runnable = app("StreamRequestHandler",
+                      "public void handleRequest(InputStream in, OutputStream out, Context context) { List<byte[]> kept = new ArrayList<>(); while (true) kept.add(new byte[8 << 20]); }");
+  auto instance = started(runnable);
+  Reply reply = call(*instance, "", 20 * kMicrosPerSecond);
+  EXPECT_EQ(reply.kind, Reply::Kind::died);
+  auto words = parse_json(reply.last_words);
+  ASSERT_TRUE(words) << reply.last_words;
+  EXPECT_EQ(string_or(*words, "errorType"), "java.lang.OutOfMemoryError");
+  EXPECT_TRUE(string_or(*words, "errorMessage").ends_with(" MB of the function's 256 MB: raise its memorySize)")) << reply.last_words;
+  stop(std::move(instance));
+}
+
 TEST_F(Java, AClassThatIsNotThereIsAClearFailure) {
   auto runnable = app("StreamRequestHandler", "public void handleRequest(InputStream in, OutputStream out, Context context) {}");
   runnable->function.handler = "example.None::handleRequest";

@@ -8,8 +8,16 @@ import java.nio.charset.StandardCharsets;
 final class Errors {
   private Errors() {}
 
-  static byte[] body(Throwable failure, ClassLoader own) {
+  static byte[] body(Throwable failure) {
     return describe(unwrapped(failure), 0).toString().getBytes(StandardCharsets.UTF_8);
+  }
+
+  /** The same of one that has run out of memory, with what to do about it. */
+  static byte[] outOfMemory(OutOfMemoryError failure, int memoryMb) {
+    JsonObject out = describe(failure, 0);
+    long heapMb = Runtime.getRuntime().maxMemory() >> 20;
+    out.addProperty("errorMessage", failure.getMessage() + " (the heap is " + heapMb + " MB of the function's " + memoryMb + " MB: raise its memorySize)");
+    return out.toString().getBytes(StandardCharsets.UTF_8);
   }
 
   private static Throwable unwrapped(Throwable failure) {

@@ -26,6 +26,7 @@ public final class Main {
   private final Frames frames;
   private Bridge bridge;
   private String preStop = "", preFreeze = "";
+  private int memoryMb;
 
   private Main(Frames frames) {
     this.frames = frames;
@@ -48,7 +49,7 @@ public final class Main {
     JsonObject sample = JsonParser.parseString("{\"a\":[\"b\"],\"c\":1}").getAsJsonObject();
     GSON.toJson(sample);
     new HttpExchange(null, 0, "{\"method\":\"GET\",\"path\":\"/\",\"queries\":{},\"headers\":{}}", NOTHING).head();
-    Errors.body(new IllegalStateException("sample"), Main.class.getClassLoader());
+    Errors.body(new IllegalStateException("sample"));
     new Answer(null, 0).size();
   }
 
@@ -65,9 +66,10 @@ public final class Main {
       imported = System.nanoTime();
       if (!string(start, "initializer").isEmpty()) bridge.initialize(first);
     } catch (Throwable failure) {
-      frames.write(Frames.FAILED, 0, Frames.OK, 0, NOTHING, Errors.body(failure, Main.class.getClassLoader()));
+      frames.write(Frames.FAILED, 0, Frames.OK, 0, NOTHING, Errors.body(failure));
       return;
     }
+    memoryMb = start.getAsJsonObject("function").get("memory").getAsInt();
     preStop = string(start, "pre_stop");
     preFreeze = string(start, "pre_freeze");
     long ready = System.nanoTime();
@@ -115,11 +117,12 @@ public final class Main {
       }
       answer.end(began);
     } catch (Throwable failure) {
-      if (failure instanceof VirtualMachineError) {  // out of memory, stack overflow in native code: this process is not to be trusted
-        failure.printStackTrace();
-        if (failure instanceof OutOfMemoryError) System.exit(1);
+      if (failure instanceof VirtualMachineError) failure.printStackTrace();
+      if (failure instanceof OutOfMemoryError) {  // what else it hit cannot be known: last words, and the end
+        frames.write(Frames.FAILED, frame.call, Frames.OK, 0, NOTHING, Errors.outOfMemory((OutOfMemoryError) failure, memoryMb));
+        System.exit(1);
       }
-      frames.write(Frames.REPLY, frame.call, Frames.HANDLED_ERROR, (System.nanoTime() - began) / 1000, NOTHING, Errors.body(failure, Main.class.getClassLoader()));
+      frames.write(Frames.REPLY, frame.call, Frames.HANDLED_ERROR, (System.nanoTime() - began) / 1000, NOTHING, Errors.body(failure));
     }
   }
 
