@@ -18,7 +18,7 @@ const CALL_META_END = '\x01';
 const NEVER_ANSWERS = 'nothing that it began is running any more that could';
 
 const isThenable = (value) => typeof value === 'object' && value !== null && typeof value.then === 'function';
-const sinceUs = (began) => Math.round((performance.now() - began) * 1000);
+const sinceUs = (began) => Math.trunc((performance.now() - began) * 1000);
 
 class Server {
   constructor(link) {
@@ -73,7 +73,8 @@ class Server {
       }
       const importUs = sinceUs(began), initBegan = performance.now();
       if (initializer) await this._initialize(initializer);
-      this._ready(sinceUs(began), importUs, initializer ? sinceUs(initBegan) : 0);
+      const initUs = initializer ? sinceUs(initBegan) : 0;
+      this._ready(sinceUs(began), importUs, initUs);
     } catch (error) {
       this._fail?.(error instanceof InitFailure ? error.body : errorBody(error));
     }
