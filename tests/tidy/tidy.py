@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The house rules that a compiler does not hold: floors, file and function length, banned calls, include guards, marks left behind.
+"""The house rules that a compiler does not hold: floors, file and function length, banned calls, include guards, marks left behind;
+and the documentation's: a test that a page names exists.
 
 Usage: tidy.py REPOSITORY. Prints one line per breach and exits 1 if there is any.
 """
@@ -96,6 +97,29 @@ def check_file(root, path, report):
                 report(name, start, f"function has {length} lines, the limit is {MAX_FUNCTION_LINES}")
 
 
+TEST = re.compile(r"\b(?:TEST|TEST_F|TEST_P|TYPED_TEST)\(\s*(\w+),\s*(\w+)\s*\)")
+NAMED_TEST = re.compile(r"`([A-Z]\w+)\.([A-Z*][\w*]*)(?:/[^`]*)?`")  # `Suite.Name`, `Suite.*`, `Suite.Name/Row`
+NAMED_SCRIPT = re.compile(r"`(\w+\.py)`")
+# Pages whose words in code type of this form are names of tests; elsewhere they may be a vendor's.
+PAGES_OF_TESTS = ("docs/PROMISES.md", "docs/SANDBOX.md", "docs/decisions")
+
+
+def check_pages(root, report):
+    tests = {match for folder in ("src", "sdk") for path in (root / folder).rglob("*.*") if path.suffix in (".h", ".cc") for match in TEST.findall(path.read_text())}
+    scripts = {path.name for folder in ("tests", "bench") for path in (root / folder).glob("*.py")}
+    for place in PAGES_OF_TESTS:
+        page_or_folder = root / place
+        for page in sorted(page_or_folder.rglob("*.md")) if page_or_folder.is_dir() else [page_or_folder] * page_or_folder.exists():
+            for number, line in enumerate(page.read_text().splitlines(), 1):
+                for suite, name in NAMED_TEST.findall(line):
+                    wanted = re.compile(name.replace("*", r"\w*"))
+                    if (suite, name) != ("Suite", "Test") and not any(suite == each and wanted.fullmatch(other) for each, other in tests):
+                        report(page.relative_to(root), number, f"there is no test {suite}.{name}")
+                for name in NAMED_SCRIPT.findall(line):
+                    if name not in scripts:
+                        report(page.relative_to(root), number, f"there is no script {name}")
+
+
 def main():
     root = pathlib.Path(sys.argv[1])
     breaches = []
@@ -103,6 +127,7 @@ def main():
     for path in code_files(root):
         check_file(root, path, lambda name, line, text: breaches.append(f"{name}:{line}: {text}"))
         count += 1
+    check_pages(root, lambda name, line, text: breaches.append(f"{name}:{line}: {text}"))
     rooms = {p.name for p in (root / "src").iterdir() if p.is_dir()}
     breaches += [f"src/{room}: not in the floor table of tests/tidy/tidy.py" for room in sorted(rooms - FLOORS.keys())]
     print("\n".join(breaches + [f"{count} files, {len(breaches)} breaches"]))

@@ -34,6 +34,14 @@ class Tidy(unittest.TestCase):
     def test_a_neighbour_of_the_same_floor_is_found(self):
         self.breach("src/objects/a.cc", '#include "queues/work_queue.h"\n', "may not include queues")
 
+    def test_a_page_that_names_a_test_that_is_not_there_is_found(self):
+        test = {"src/base/a_test.cc": "TEST_F(Thing, Holds) {\n}\n", "tests/thing.py": ""}
+        self.assertEqual(run({**test, "docs/PROMISES.md": "`Thing.Holds`, `Thing.*`, `Thing.Holds/Row` and `thing.py`\n"})[0], 0)
+        for named in ("`Thing.Breaks`", "`Other.*`", "`other.py`"):
+            code, out = run({**test, "docs/PROMISES.md": named + "\n"})
+            self.assertEqual(code, 1, out)
+            self.assertIn("docs/PROMISES.md:1: there is no ", out)
+
     def test_a_long_file_is_found(self):
         self.breach("src/base/a.cc", "int x;\n" * 601, "lines, the limit is 600")
 
