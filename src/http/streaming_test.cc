@@ -1,4 +1,7 @@
 // Requests and answers that stream at the same time, clients that go, and tunnels: over real sockets.
+
+#include <future>
+
 #include "http/body_pipe.h"
 #include "http/client.h"
 #include "http/hop.h"
@@ -250,6 +253,9 @@ TEST(HttpStreaming, BodiesHopBetweenShards) {
     std::string body(300'000, 'z');
     std::string got = server.talk(fmt::format("POST / HTTP/1.0\r\nContent-Length: {}\r\n\r\n{}", body.size(), body));
     EXPECT_EQ(got.substr(got.find("\r\n\r\n") + 4), std::string(300'000, 'Z'));
+    std::promise<void> cleared;  // what was left there has gone, and has told the server's shard while that exists
+    other.post([&cleared] { cleared.set_value(); });
+    cleared.get_future().wait();
   }
   other.post([&other] { other.stop(); });
   thread.join();

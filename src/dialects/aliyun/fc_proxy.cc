@@ -30,8 +30,7 @@ bool is_upgrade(const FcCall& call) {
 }
 
 struct Field {
-  std::string name;
-  std::string_view value;
+  std::string_view name, value;
   bool written = false;
 };
 
@@ -64,7 +63,7 @@ std::string describe(const FcCall& call) {
   for (const auto& [name, value] : request.headers) {
     std::string lowered = lower(name);
     if (lowered == "connection" || lowered == "keep-alive" || lowered.starts_with("x-fc-") || (lowered == "upgrade" && !upgrade)) continue;
-    headers.push_back({std::move(lowered), value});
+    headers.push_back({name, value});
   }
   for (const auto& [name, value] : call.query) queries.push_back({name, value});
   std::string uri = request.raw_path + (request.raw_query.empty() ? "" : "?" + request.raw_query);
