@@ -3,7 +3,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "sandbox/steps.h"
 #include "sys/fault.h"
@@ -12,23 +14,26 @@ namespace mayfly::sandbox {
 namespace {
 
 // What a zygote keeps, inside its own user namespace only: mount a worker's /tmp, make its pid namespace, empty its bounding set.
-constexpr bool zygote_keeps(int capability) { return capability == CAP_SYS_ADMIN || capability == CAP_SETPCAP; }
+constexpr int kZygoteKeeps[] = {CAP_SYS_ADMIN, CAP_SETPCAP};  // the last is needed to drop from the bounding set
 
-void drop_bounding(bool (*kept)(int)) {
-  for (int capability = 0; capability <= 63; ++capability) {
-    if (kept(capability)) continue;
-    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
-    if (errno == EINVAL) return;  // past the last one this kernel knows
-    throw sys::Fault("prctl", "PR_CAPBSET_DROP " + std::to_string(capability), errno);
-  }
+// False past the last one this kernel knows.
+bool drop_bounding(int capability) {
+  if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) return true;
+  if (errno == EINVAL) return false;
+  throw sys::Fault("prctl", "PR_CAPBSET_DROP " + std::to_string(capability), errno);
 }
 
 }  // namespace
 
-void drop_bounding_set() { drop_bounding(zygote_keeps); }
+void drop_bounding_set() {
+  for (int capability = 0; capability <= 63; ++capability) {
+    bool kept = std::find(std::begin(kZygoteKeeps), std::end(kZygoteKeeps), capability) != std::end(kZygoteKeeps);
+    if (!kept && !drop_bounding(capability)) return;
+  }
+}
 
 void drop_all_capabilities() {
-  drop_bounding([](int) { return false; });
+  for (int capability : kZygoteKeeps) drop_bounding(capability);
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
   sys::check(::syscall(SYS_capset, &header, none), "capset");

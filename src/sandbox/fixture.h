@@ -80,6 +80,9 @@ class InNursery : public testing::Test {
   Expected<void, LaunchError> mount(Sandbox& sandbox, std::vector<Bind> binds) {
     return wait<Expected<void, LaunchError>>([&] { return sandbox.mount(std::move(binds), soon()); });
   }
+  Expected<void, LaunchError> release(Sandbox& sandbox) {
+    return wait<Expected<void, LaunchError>>([&] { return sandbox.release(soon()); });
+  }
   Expected<sys::Fd, LaunchError> tcp_socket(Sandbox& sandbox) {
     return wait<Expected<sys::Fd, LaunchError>>([&] { return sandbox.tcp_socket(soon()); });
   }

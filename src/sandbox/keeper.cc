@@ -67,6 +67,8 @@ void Keeper::build() {
   sys::check(::unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC), "unshare", "namespaces");
   step_ = "root file system";
   mount_own();
+  step_ = "capabilities";
+  drop_bounding_set();
 }
 
 void Keeper::launch() {

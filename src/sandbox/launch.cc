@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "sandbox/protocol.h"
+#include "sandbox/report.h"
 #include "sys/fault.h"
 
 namespace mayfly::sandbox {
@@ -18,6 +19,17 @@ Sandbox::~Sandbox() {
   kill();
   sys::wait_end(parts_.keeper);
   if (parts_.cgroup) parts_.cgroup->remove();
+}
+
+io::Task<Expected<void, LaunchError>> Sandbox::release(io::Deadline deadline) {
+  sys::Fd report = std::move(parts_.report);
+  MAYFLY_CHECK(static_cast<bool>(report));
+  (void)sys::try_send_message(report.get(), kGo);  // where it has ended, the report says so
+  auto words = co_await read_report(parts_.nursery->shard(), report.get(), deadline);
+  if (!words) co_return fail(LaunchError::timed_out, "the program was not started in time");
+  if (!words->empty()) co_return failure_of(*words);
+  if (sys::has_ended(parts_.keeper)) co_return fail(LaunchError::refused, "the sandbox has ended");
+  co_return Expected<void, LaunchError>{};
 }
 
 // The keeper's last word, if it came to that.

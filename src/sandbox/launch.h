@@ -31,6 +31,7 @@ class Sandbox {
     sys::Fd lifeline;                      // to the keeper: the sandbox ends when this is closed
     sys::Fd keeper, program;               // pidfds
     sys::Fd control;
+    sys::Fd report;                        // while it is held
     std::optional<sys::Cgroup> cgroup;
   };
   explicit Sandbox(Parts parts) : parts_(std::move(parts)) {}
@@ -49,6 +50,8 @@ class Sandbox {
   // pidfd of the sandbox as a whole: readable once nothing runs inside any more.
   const sys::Fd& whole() const { return parts_.keeper; }
   void kill();  // SIGKILL for all that is inside
+  // Lets the program of a held plan start. Returns as Nursery::launch does without: when it has, or with what prevented it.
+  io::Task<Expected<void, LaunchError>> release(io::Deadline deadline);
 
   // The wait status of the program, once it has ended and all it left running with it (SIGKILL when kill() ended it); nullopt at the deadline.
   io::Task<std::optional<int>> exit_status(io::Deadline deadline);

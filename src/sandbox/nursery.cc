@@ -6,13 +6,12 @@
 
 #include "io/sync.h"
 #include "sandbox/protocol.h"
+#include "sandbox/report.h"
 #include "sys/fault.h"
 
 namespace mayfly::sandbox {
 namespace {
 
-constexpr const char* kHint =
-    "user namespaces may be switched off (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone), or forbidden by a container's own profile";
 constexpr int kGroupTries = 100;          // to remove the cgroup of a launch that failed, whose processes may still be ending
 constexpr int64_t kGroupRetryUs = 10'000;
 
@@ -34,7 +33,8 @@ std::pair<Ends, Launch> connect(const Plan& plan, const std::optional<sys::Cgrou
   Ends near;
   Launch far;
   std::tie(near.lifeline, far.lifeline) = sys::socket_pair(SOCK_SEQPACKET);
-  std::tie(near.report, far.report) = make_pipe();
+  std::tie(near.report, far.report) = plan.held ? sys::socket_pair(SOCK_SEQPACKET) : make_pipe();
+  if (plan.held) sys::set_nonblocking(near.report.get());
   sys::set_nonblocking(near.lifeline.get());
   if (has_program_fd(plan)) {
     std::tie(near.program, far.program) = sys::socket_pair(plan.confined ? SOCK_STREAM : SOCK_SEQPACKET);
@@ -43,19 +43,6 @@ std::pair<Ends, Launch> connect(const Plan& plan, const std::optional<sys::Cgrou
   if (plan.confined) std::tie(near.output, far.output) = make_pipe();
   if (cgroup) far.entries = cgroup->entries();
   return {std::move(near), std::move(far)};
-}
-
-// Waits until the report is closed: its words, empty when the program runs.
-io::Task<std::optional<std::string>> read_report(io::Shard& shard, sys::Fd report, io::Deadline deadline) {
-  std::string words;
-  while (true) {
-    char buffer[kMaxWordsBytes];
-    ssize_t got = ::read(report.get(), buffer, sizeof buffer);
-    if (got > 0) words.append(buffer, static_cast<size_t>(got));
-    if (got == 0) co_return words;
-    if (got < 0 && errno != EAGAIN && errno != EINTR) throw sys::Fault("read", "the sandbox's report", errno);
-    if (got < 0 && errno == EAGAIN && !co_await shard.wait_readable(report.get(), deadline)) co_return std::nullopt;
-  }
 }
 
 // The keeper's first message; closed if it ended without one.
@@ -74,13 +61,6 @@ io::Task<std::optional<sys::Message>> read_announcement(io::Shard& shard, int li
   }
 }
 
-// The words of a program that was not reached are "step: call subject: error"; the last step is the program itself.
-std::unexpected<Failure<LaunchError>> failure_of(const std::string& words) {
-  constexpr std::string_view kItself = "program: ";
-  if (words.starts_with(kItself)) return fail(LaunchError::not_started, "the program could not be started: " + words.substr(kItself.size()));
-  return fail(LaunchError::refused, "the sandbox could not be made: " + words, kHint);
-}
-
 io::Task<void> remove(io::Shard& shard, std::optional<sys::Cgroup> cgroup) {
   for (int tries = 0; cgroup && tries < kGroupTries && !cgroup->remove(); ++tries) co_await io::sleep_us(shard, kGroupRetryUs);
 }
@@ -92,10 +72,10 @@ io::Task<Launched> try_launch(std::shared_ptr<NurseryLink> nursery, const Plan& 
   bool sent = co_await nursery->send(order, fds_of(far, With::lifeline), deadline);
   far = {};
   if (!sent) co_return fail(LaunchError::timed_out, "the sandbox nursery did not take the plan in time");
-  auto words = co_await read_report(shard, std::move(near.report), deadline);
+  auto words = co_await read_report(shard, near.report.get(), deadline);
   if (!words) co_return fail(LaunchError::timed_out, "the sandbox was not ready in time");
   auto message = co_await read_announcement(shard, near.lifeline.get(), deadline);
-  if (!message) co_return fail(LaunchError::refused, "the sandbox's first process ended without a word", kHint);
+  if (!message) co_return fail(LaunchError::refused, "the sandbox's first process ended without a word", kLaunchHint);
   auto announced = parse_json(message->bytes);
   MAYFLY_CHECK(announced.has_value());
   if (const auto* failed = find(*announced, "failed")) co_return failure_of(std::string(view(failed->as_string())));
@@ -105,8 +85,10 @@ io::Task<Launched> try_launch(std::shared_ptr<NurseryLink> nursery, const Plan& 
                                                           .keeper = std::move(message->fds[0]),
                                                           .program = std::move(message->fds[1]),
                                                           .control = plan.confined ? sys::Fd() : std::move(near.program),
+                                                          .report = plan.held ? std::move(near.report) : sys::Fd(),
                                                           .cgroup = std::exchange(cgroup, std::nullopt)});
-  if (!words->empty()) co_return failure_of(*words);
+  if (!words->empty() && *words != kHolds) co_return failure_of(*words);
+  if (plan.held && words->empty()) co_return fail(LaunchError::refused, "the sandbox ended while it was made", kLaunchHint);
   if (plan.confined) sandbox->frames = std::move(near.program);
   sandbox->output = std::move(near.output);
   sandbox->doors.assign(std::make_move_iterator(message->fds.begin() + 2), std::make_move_iterator(message->fds.end()));

@@ -99,6 +99,51 @@ TEST_F(NurseryTest, FoldersAndFilesAreMountedLateAndReadOnly) {
   EXPECT_NE(refused.error().message.find("open_tree " + folder_ + "/absent: No such file or directory"), std::string::npos) << refused.error().message;
 }
 
+TEST_F(NurseryTest, AHeldProgramStartsWhenItIsReleasedAndNotBefore) {
+  Plan plan = confined_plan({"/bin/sh", "-c", "echo started; exit 4"});
+  plan.held = true;
+  auto sandbox = launched(plan);
+  pollfd printed{sandbox->output.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&printed, 1, 0), 0);
+  EXPECT_EQ(sandbox->doors.size(), 4u);
+  ASSERT_TRUE(release(*sandbox));
+  EXPECT_EQ(all_of(sandbox->output), "started\n");
+  EXPECT_EQ(status_of(*sandbox), 4 << 8);
+}
+
+TEST_F(NurseryTest, AHeldProgramIsConfinedBeforeItIsReleased) {
+  Plan plan = confined_plan({"/bin/true"});
+  plan.held = true;
+  auto sandbox = launched(plan);
+  std::ifstream fdinfo("/proc/self/fdinfo/" + std::to_string(sandbox->program().get()));
+  std::string pid, text;
+  for (std::string word; fdinfo >> word;)
+    if (word == "Pid:") fdinfo >> pid;
+  text = sys::read_file("/proc/" + pid + "/status");
+  for (const char* line : {"CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "Seccomp:\t2", "NoNewPrivs:\t1"}) EXPECT_NE(text.find(line), text.npos) << line;
+  sandbox->kill();
+  EXPECT_EQ(status_of(*sandbox), SIGKILL);
+}
+
+TEST_F(NurseryTest, AHeldProgramThatCannotBeStartedIsNamedAtItsRelease) {
+  Plan plan = confined_plan({"/code/bootstrap"});
+  plan.held = true;
+  auto sandbox = launched(plan);
+  auto released = release(*sandbox);
+  ASSERT_FALSE(released);
+  EXPECT_EQ(released.error().code, LaunchError::not_started);
+  EXPECT_EQ(released.error().message, "the program could not be started: execve /code/bootstrap: No such file or directory");
+}
+
+TEST_F(NurseryTest, AHeldSandboxThatWasKilledIsNotReleased) {
+  Plan plan = confined_plan({"/bin/true"});
+  plan.held = true;
+  auto sandbox = launched(plan);
+  sandbox->kill();
+  EXPECT_EQ(status_of(*sandbox), SIGKILL);
+  EXPECT_FALSE(release(*sandbox));
+}
+
 TEST_F(NurseryTest, AProgramThatCannotBeStartedIsNamed) {
   auto refused = launch(confined_plan({"/code/bootstrap"}));
   ASSERT_FALSE(refused);

@@ -26,6 +26,7 @@ json::value to_value(const Plan& plan) {
       {"dns_door", plan.dns_door},
       {"confined", plan.confined},
       {"frames", plan.frames},
+      {"held", plan.held},
       {"tmp_bytes", plan.tmp_bytes},
       {"command", json::value_from(plan.command)},
       {"environment", json::value_from(plan.environment)},
@@ -45,6 +46,7 @@ Plan plan_from_value(const json::value& from) {
   plan.dns_door = from.at("dns_door").as_bool();
   plan.confined = from.at("confined").as_bool();
   plan.frames = from.at("frames").as_bool();
+  plan.held = from.at("held").as_bool();
   plan.tmp_bytes = from.at("tmp_bytes").to_number<uint64_t>();
   plan.command = json::value_to<std::vector<std::string>>(from.at("command"));
   plan.environment = json::value_to<std::vector<std::string>>(from.at("environment"));

@@ -34,6 +34,7 @@ struct Plan {
   // `frames` (a stream whose other end is Sandbox::frames).
   bool confined = false;
   bool frames = false;
+  bool held = false;                          // made up to the program's exec, which waits for Sandbox::release()
   uint64_t tmp_bytes = kUsualTmpBytes;        // /tmp of a confined program
   std::vector<std::string> command;           // program by absolute path and its arguments
   std::vector<std::string> environment;

@@ -40,7 +40,6 @@ void arrange_descriptors(const Plan& plan, Launch& what) {
 void confine(const Plan& plan, const char*& step, const std::string& seccomp) {
   step = "capabilities";
   if (plan.confined) drop_all_capabilities();
-  else drop_bounding_set();
   no_new_privileges();
   step = "system calls";
   if (plan.confined) install_filter(seccomp);
@@ -63,6 +62,13 @@ void specialise(const Plan& plan, const std::vector<Tree>& trees, const char*& s
   if (plan.confined) make_private(plan.tmp_bytes);
 }
 
+// The server's end closing means that it is not needed.
+void wait_for_release(const sys::Fd& report) {
+  sys::Message message;
+  bool released = sys::send_message(report.get(), kHolds) && sys::receive_message(report.get(), kMaxWordsBytes, message) == sys::Received::message;
+  if (!released) ::_exit(0);
+}
+
 void take_steps(const Plan& plan, Launch& what, const std::vector<Tree>& trees, const char*& step, const std::string& seccomp) {
   bool isolated = plan.isolation == Isolation::full;
   step = "parent's death";
@@ -79,6 +85,7 @@ void take_steps(const Plan& plan, Launch& what, const std::vector<Tree>& trees, 
   run_in_batches();
   if (isolated) confine(plan, step, seccomp);
   else no_new_privileges();
+  if (plan.held) wait_for_release(what.report);
   step = "program";
   sigset_t none;
   ::sigemptyset(&none);

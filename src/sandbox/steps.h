@@ -61,8 +61,8 @@ void run_in_batches();
 void raise_open_files();  // of the nursery: to what the server may have
 
 // capabilities.cc
-void drop_bounding_set();    // all that a zygote does not need to shut its workers in
-void drop_all_capabilities();  // from every set
+void drop_bounding_set();      // all that a zygote does not need to shut its workers in: by the keeper, for all that it forks
+void drop_all_capabilities();  // from every set, after the keeper did that
 void no_new_privileges();    // no set-uid program gives any back
 
 // filter.cc; after no_new_privileges.

@@ -3,6 +3,7 @@
 // a pid namespace in which nothing runs: the kernel lets a sandbox mount its own only where one can be seen already.
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ class Template {
  private:
   sys::Fd host_, own_;  // mount namespaces
   sys::Fd root_;        // its file system, for writing
+  std::set<std::string> linked_;  // files that have their links; at most kMostLinked are remembered
 };
 
 }  // namespace mayfly::sandbox
