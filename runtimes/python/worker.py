@@ -15,6 +15,7 @@ import types
 
 import confine
 import frames
+import rehearse
 import wsgi
 from context import Context, Credentials, FunctionAbout, ServiceAbout, current
 
@@ -23,7 +24,7 @@ CONFIGURATION_FD = 4  # only across an exec, see _exec_if_libraries_are_shipped
 PYTHON = sys.executable
 SHORT_CALL_US, LONG_CALL_US = 200, 1000  # see Place
 CHUNK_BYTES = 1 << 20  # of a streamed piece in one frame
-OWN_MODULES = ("confine", "frames", "wsgi", "context", "worker", "zygote")
+OWN_MODULES = ("confine", "frames", "wsgi", "context", "worker", "zygote", "rehearse")
 
 
 def tenant_folders(configuration):
@@ -52,8 +53,8 @@ def prepare(configuration):
     root.setLevel(logging.INFO)
 
 
-def run_forked(configuration, stream, output, entries):
-    """What the zygote's child does. Never returns."""
+def run_forked(configuration, stream, output, entries, ahead):
+    """What the zygote's child does; `ahead` of need there is time to rehearse. Never returns."""
     try:
         for entry in entries:
             os.write(entry, b"0")
@@ -66,6 +67,7 @@ def run_forked(configuration, stream, output, entries):
             confine.own_mounts(configuration["tmp_bytes"])
             confine.no_privileges()
         confine.no_calls_but(configuration["seccomp"])
+        configuration["ahead"] = ahead
         _exec_if_libraries_are_shipped(configuration)
         serve(configuration)
     except BaseException:  # noqa: BLE001  a worker must never fall back into the zygote's loop
@@ -92,10 +94,10 @@ def _exec_if_libraries_are_shipped(configuration):
     os.execve(PYTHON, [PYTHON, "-S", "-s", "-B", __file__], environment)
 
 
-def _set_up_process(configuration, start):
+def _set_up_process(configuration):
+    """All that is the function's and needs no byte of its code."""
     os.environ.clear()
     os.environ.update(configuration["environment"])
-    os.environ["FC_INSTANCE_ID"] = start["instance_id"]
     time.tzset()
     # The zygote's objects know the files that were behind these descriptors before.
     sys.stdout = sys.__stdout__ = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
@@ -106,6 +108,10 @@ def _set_up_process(configuration, start):
         sys.modules.pop(name, None)
     if random := sys.modules.get("numpy.random"):
         random.seed()  # imported before the fork, it would draw the same numbers in every instance
+
+
+def _take_on(start):
+    os.environ["FC_INSTANCE_ID"] = start["instance_id"]
     if start["memory_bytes"]:
         confine.limit_memory(start["memory_bytes"])
 
@@ -326,12 +332,15 @@ def _leave(code):
 
 def serve(configuration):
     link = frames.Link(socket.socket(fileno=FRAMES_FD))
+    _set_up_process(configuration)
+    if configuration["ahead"]:
+        rehearse.rehearse(Server, configuration)
     frame = link.receive()
     if frame is None:
         return
     start = json.loads(frame[4])
     began = time.perf_counter_ns()
-    _set_up_process(configuration, start)
+    _take_on(start)
     server = Server(configuration, start, link)
     try:
         server.initialize()

@@ -7,6 +7,7 @@ Messages on descriptor 3 (sequenced packets; the server's side is src/runtime/zy
   server -> zygote   the configuration, JSON, once
   zygote -> server   b"R" when forks may be asked for
   server -> zygote   b"F" + token, descriptors          fork a worker, which enters its cgroup by writing "0" to each of them
+                     b"A" + token, descriptors          the same, ahead of need: the worker rehearses before it waits for its start
   zygote -> server   b"f" + token, three descriptors    its frame stream, its output, its pidfd
   zygote -> server   b"x" + token + wait status         a worker has ended
 The server's end closing is the order to end."""
@@ -103,18 +104,18 @@ class Zygote:
                     message, entries, _, _ = socket.recv_fds(self._control, 64, MAX_ENTRIES)
                     if not message:
                         return
-                    self._fork(message[1:], entries)
+                    self._fork(message[1:], entries, message[:1] == b"A")
                 else:
                     self._ended(fd)
 
-    def _fork(self, token, entries):
+    def _fork(self, token, entries, ahead):
         frames, worker_frames = socket.socketpair()
         output, worker_output = os.pipe()
         if self._own_pids >= 0:
             confine.next_child_in_new_pid_namespace(self._own_pids)
         pid = os.fork()
         if pid == 0:
-            worker.run_forked(self._configuration, worker_frames.detach(), worker_output, entries)
+            worker.run_forked(self._configuration, worker_frames.detach(), worker_output, entries, ahead)
         worker_frames.close()
         for fd in (worker_output, *entries):
             os.close(fd)

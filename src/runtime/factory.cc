@@ -51,6 +51,7 @@ InstanceFactory* Factory::executor_of(const functions::Function& function) {
 
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> Factory::start(StartContext context) {
   const auto& function = context.runnable->function;
+  UnderWay start(host_.starts(), host_.shard());
   if (InstanceFactory* executor = executor_of(function)) co_return co_await executor->start(std::move(context));
   const Runtime* runtime = find_runtime(function.runtime);
   if (runtime && found_on_this_machine(*runtime) && runtime->built) {
@@ -65,7 +66,10 @@ io::Task<void> Factory::prepare(std::shared_ptr<const functions::Runnable> runna
   if (InstanceFactory* executor = executor_of(runnable->function)) co_await executor->prepare(std::move(runnable));
 }
 
-io::Task<void> Factory::forget(std::string key, uint64_t revision) { return zygotes_->forget(std::move(key), revision); }
+io::Task<void> Factory::forget(std::string key, uint64_t revision) {
+  co_await framed_->forget(key, revision);
+  co_await zygotes_->forget(std::move(key), revision);
+}
 
 io::Task<void> Factory::stop() {
   co_await framed_->stop();

@@ -16,9 +16,17 @@ namespace mayfly::runtime {
 namespace {
 
 constexpr int64_t kLaunchUs = 30 * kMicrosPerSecond;  // a sandbox and the exec in it: milliseconds, unless the machine swaps
-constexpr int64_t kMountUs = 10 * kMicrosPerSecond;
-constexpr size_t kReady = 1;                          // generic interpreters of one command line; each holds 20-60 MB
-constexpr int64_t kIdleUs = 600 * kMicrosPerSecond;   // without a start for so long they go
+constexpr int64_t kReleaseUs = 10 * kMicrosPerSecond;
+constexpr StockRules kOwnAhead{.most_of_one = 32, .most = 64};  // each two processes of less than 1 MB
+
+std::string shelf_of(const std::vector<std::string>& command) { return fmt::format("{}", fmt::join(command, " ")); }
+
+std::string shelf_of(const functions::Runnable& runnable) { return door_name(runnable.key(), runnable.revision); }
+
+// What a start knows of its function, without what belongs to the call it is made for.
+StartContext without_call(const StartContext& context) {
+  return {.runnable = context.runnable, .account = context.account, .region = context.region, .credentials = {}, .printed = {}};
+}
 
 uint64_t memory_limit(const functions::Function& function) { return static_cast<uint64_t>(function.memory_mb) << 20; }
 
@@ -45,6 +53,11 @@ bool has_shared_objects(const std::string& folder) {
 }
 
 }  // namespace
+
+FramedFactory::FramedFactory(Host& host)
+    : host_(host),
+      own_(host.shard(), host.tasks(), host.starts(), kOwnAhead, {.usable = runs, .discard = discard}),
+      generic_(host.shard(), host.tasks(), host.starts(), interpreters_ahead(), {.usable = runs, .discard = discard}) {}
 
 bool needs_own_start(const functions::Runnable& runnable, const Environment& environment) {
   for (const char* name : kReadAtStart)
@@ -109,17 +122,32 @@ std::string framed_start(const StartContext& context, const RuntimeOptions& opti
   });
 }
 
-io::Task<FramedFactory::Boxed> FramedFactory::launch_own(StartContext context) {
+io::Task<FramedFactory::Boxed> FramedFactory::launch_own(StartContext context, Ahead ahead) {
   const auto& function = context.runnable->function;
   const auto& options = host_.options();
   Places inside = places(*context.runnable, options, Contract::fc);
   sandbox::Plan plan = base_plan(context.account, context.region, hostname_of(function), options);
   for (auto& bind : function_binds(*context.runnable, Contract::fc)) plan.binds.push_back(std::move(bind));
   plan.confined = plan.frames = true;
+  plan.held = ahead == Ahead::yes;
   plan.command = {inside.code + "/" + program_of(function)};
   plan.environment = as_list(environment(context, options, Contract::fc));
   plan.folder = inside.code;
   co_return co_await host_.launch(std::move(plan), host_.group("instance", memory_limit(function), kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
+}
+
+io::Task<FramedFactory::Made> FramedFactory::own_ahead(StartContext context) {
+  auto box = co_await launch_own(std::move(context), Ahead::yes);
+  if (!box) co_return std::nullopt;  // met again, and reported, by the next start
+  co_return std::move(*box);
+}
+
+io::Task<FramedFactory::Boxed> FramedFactory::take_own(StartContext context) {
+  auto ready = own_.take(shelf_of(*context.runnable), [this, later = without_call(context)] { return own_ahead(later); });
+  if (!ready) co_return co_await launch_own(std::move(context), Ahead::no);
+  auto released = co_await (*ready)->sandbox().release(io::Deadline::after_us(host_.shard(), kReleaseUs));
+  if (!released) co_return std::unexpected(start_error(released.error()));
+  co_return std::move(*ready);
 }
 
 // Without a function's folders and variables.
@@ -133,7 +161,7 @@ static sandbox::Plan interpreter_plan(const Runtime& runtime, const std::string&
 
 io::Task<FramedFactory::Boxed> FramedFactory::launch_generic(const Runtime& runtime, std::vector<std::string> command) {
   const auto& options = host_.options();
-  sandbox::Plan plan = interpreter_plan(runtime, options.account, options.region, "function", options);
+  sandbox::Plan plan = interpreter_plan(runtime, options.account, options.region, kGenericHost, options);
   plan.command = std::move(command);
   plan.environment = as_list(trust_environment(options));
   if (runtime.prefix == "dotnet") {  // no debugger's pipes and threads, which lie in /tmp; .NET before 6 has the second name
@@ -159,44 +187,24 @@ io::Task<FramedFactory::Boxed> FramedFactory::take_generic(StartContext context,
   const auto& function = context.runnable->function;
   if (needs_own_start(*context.runnable, environment(context, host_.options(), Contract::fc))) co_return co_await launch_with_function(std::move(context), runtime);
   auto command = interpreter_command(runtime, function, host_.options());
-  Stock& stock = stocks_[command];
-  stock.last_used_us = host_.shard().now_us();
   std::shared_ptr<Box> box;
-  while (!box && !stock.ready.empty()) {
-    if (!sys::has_ended(stock.ready.front()->sandbox().program())) box = std::move(stock.ready.front());
-    stock.ready.pop_front();
-  }
-  if (!box) {
+  if (auto ready = generic_.take(shelf_of(command), [this, &runtime, command] { return generic_ahead(runtime, command); })) {
+    box = std::move(*ready);
+    sys::set_cores(box->sandbox().program(), sys::own_cores());  // where calls reach it soonest
+  } else {
     MAYFLY_CO_TRY(box, co_await launch_generic(runtime, command));
   }
-  restock(runtime, command);
   if (auto& cgroup = box->sandbox().cgroup()) cgroup->set_limits({memory_limit(function), kMaxProcesses});
-  auto mounted = co_await box->sandbox().mount(function_binds(*context.runnable, Contract::fc), io::Deadline::after_us(host_.shard(), kMountUs));
-  if (!mounted) co_return fail(StartError::sandbox, mounted.error().message, mounted.error().hint);
+  MAYFLY_CO_TRY_VOID(co_await host_.mount_function(box, *context.runnable));
   co_return box;
 }
 
-void FramedFactory::restock(const Runtime& runtime, const std::vector<std::string>& command) {
-  Stock& stock = stocks_[command];
-  for (; !stopping_ && stock.ready.size() + stock.making < kReady; ++stock.making) host_.spawn(make_one(runtime, command));
-  if (stock.sweep_timer == 0) sweep_at(command, host_.shard().now_us() + kIdleUs);
-}
-
-io::Task<void> FramedFactory::make_one(const Runtime& runtime, std::vector<std::string> command) {
-  auto box = co_await launch_generic(runtime, command);
-  Stock& stock = stocks_[command];
-  --stock.making;
-  if (box && !stopping_) stock.ready.push_back(std::move(*box));  // a failure is met again, and reported, by the next start
-}
-
-void FramedFactory::sweep_at(const std::vector<std::string>& command, int64_t at_us) {
-  stocks_[command].sweep_timer = host_.shard().call_at(at_us, [this, command] {
-    Stock& stock = stocks_[command];
-    stock.sweep_timer = 0;
-    int64_t due_us = stock.last_used_us + kIdleUs;
-    if (due_us > host_.shard().now_us()) return sweep_at(command, due_us);
-    stock.ready.clear();
-  });
+io::Task<FramedFactory::Made> FramedFactory::generic_ahead(const Runtime& runtime, std::vector<std::string> command) {
+  auto box = co_await launch_generic(runtime, std::move(command));
+  if (!box) co_return std::nullopt;  // met again, and reported, by the next start
+  // Its start is long, and would keep the shard from its calls.
+  sys::set_cores((*box)->sandbox().program(), io::usable_cores());
+  co_return std::move(*box);
 }
 
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> FramedFactory::start(StartContext context) {
@@ -205,7 +213,7 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> FramedFactory::start(S
   const Runtime& runtime = *find_runtime(function.runtime);
   Boxed box;
   try {
-    box = runtime.program.empty() ? co_await launch_own(context) : co_await take_generic(context, runtime);
+    box = runtime.program.empty() ? co_await take_own(context) : co_await take_generic(context, runtime);
     if (box) co_await host_.open_door(*box, context.runnable);
   } catch (const sys::Fault& fault) {
     box = fail(StartError::sandbox, fault.what());
@@ -221,20 +229,24 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> FramedFactory::start(S
 
 io::Task<void> FramedFactory::prepare(std::shared_ptr<const functions::Runnable> runnable) {
   const Runtime& runtime = *find_runtime(runnable->function.runtime);
-  if (runtime.program.empty()) co_return;
-  auto command = interpreter_command(runtime, runnable->function, host_.options());
-  stocks_[command].last_used_us = host_.shard().now_us();
-  restock(runtime, command);
+  if (runtime.program.empty()) {
+    StartContext context{.runnable = runnable, .account = host_.options().account, .region = host_.options().region, .credentials = {}, .printed = {}};
+    own_.expect(shelf_of(*runnable), [this, context] { return own_ahead(context); });
+  } else {
+    auto command = interpreter_command(runtime, runnable->function, host_.options());
+    generic_.expect(shelf_of(command), [this, &runtime, command] { return generic_ahead(runtime, command); });
+  }
+  co_return;
 }
 
-io::Task<void> FramedFactory::forget(std::string, uint64_t) { co_return; }
+io::Task<void> FramedFactory::forget(std::string key, uint64_t revision) {
+  own_.forget(door_name(key, revision));
+  co_return;
+}
 
 io::Task<void> FramedFactory::stop() {
-  stopping_ = true;
-  for (auto& [command, stock] : stocks_) {
-    stock.ready.clear();
-    if (stock.sweep_timer != 0) host_.shard().cancel(std::exchange(stock.sweep_timer, 0));
-  }
+  own_.stop();
+  generic_.stop();
   co_return;
 }
 

@@ -1,16 +1,16 @@
 #pragma once
 // The executor of runtimes that speak frames and cannot fork. Two kinds:
-//   programs that a function brings along (cpp, built with sdk/) are started in a sandbox of their own, with their function in place;
+//   programs that a function brings along (cpp, built with sdk/) are started in a sandbox of their own, with their function in place. Of a
+//   revision that has been started lately some sandboxes are made ahead (stock.h), up to the exec of the program;
 //   interpreters (node, java, ...) are started ahead, generic: nothing of any function is in their sandbox. A start takes one, mounts the
-//   function's folders into it and sends the start frame, and another is made for the next. A generic interpreter never serves two
-//   functions. They are kept only while functions of their kind are being started, kIdleUs longer at most.
+//   function's folders into it and sends the start frame, and others are made for the next, as many as were taken of late. A generic
+//   interpreter never serves two functions.
 //
 // The start frame's payload is JSON: {instance_id, memfd: true (large replies may come as files, frame.h), memory_bytes (the limit where
 // no cgroup holds it, else 0), credentials: [id, secret, token], code, handler, initializer, environment: {name: value}, concurrency,
 // cores: [those the server may use], region, account, function: {name, handler, memory, timeout, initialization_timeout},
 // service: {name, log_project, log_store, qualifier, version_id}, pre_stop, pre_freeze: handler or ""}.
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,12 +18,13 @@
 
 #include "runtime/host.h"
 #include "runtime/runtimes.h"
+#include "runtime/stock.h"
 
 namespace mayfly::runtime {
 
 class FramedFactory final : public InstanceFactory {
  public:
-  explicit FramedFactory(Host& host) : host_(host) {}
+  explicit FramedFactory(Host& host);
   ~FramedFactory() override = default;
 
   io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) override;
@@ -31,28 +32,25 @@ class FramedFactory final : public InstanceFactory {
   io::Task<void> prepare(std::shared_ptr<const functions::Runnable> runnable) override;
   io::Task<void> forget(std::string key, uint64_t revision) override;
   io::Task<void> stop() override;
+  const auto& own() const { return own_; }
+  const auto& generic() const { return generic_; }
 
  private:
-  // Interpreters of one command line, ready or being made.
-  struct Stock {
-    std::deque<std::shared_ptr<Box>> ready;  // oldest first
-    size_t making = 0;
-    int64_t last_used_us = 0;
-    io::Loop::TimerId sweep_timer = 0;
-  };
+  enum class Ahead { no, yes };
   using Boxed = Expected<std::shared_ptr<Box>, StartError>;
+  using Made = std::optional<std::shared_ptr<Box>>;
 
-  io::Task<Boxed> launch_own(StartContext context);
-  io::Task<Boxed> take_generic(StartContext context, const Runtime& runtime);
+  io::Task<Boxed> launch_own(StartContext context, Ahead ahead);
+  io::Task<Made> own_ahead(StartContext context);
+  io::Task<Boxed> take_own(StartContext context);
   io::Task<Boxed> launch_generic(const Runtime& runtime, std::vector<std::string> command);
+  io::Task<Made> generic_ahead(const Runtime& runtime, std::vector<std::string> command);
+  io::Task<Boxed> take_generic(StartContext context, const Runtime& runtime);
   io::Task<Boxed> launch_with_function(StartContext context, const Runtime& runtime);
-  void restock(const Runtime& runtime, const std::vector<std::string>& command);
-  io::Task<void> make_one(const Runtime& runtime, std::vector<std::string> command);
-  void sweep_at(const std::vector<std::string>& command, int64_t at_us);
 
   Host& host_;
-  std::map<std::vector<std::string>, Stock> stocks_;  // by command line
-  bool stopping_ = false;
+  Stock<std::shared_ptr<Box>> own_;      // held; by door_name()
+  Stock<std::shared_ptr<Box>> generic_;  // by command line
 };
 
 // Where a runtime's own files are on the host.

@@ -6,11 +6,13 @@
 
 #include "sys/fault.h"
 #include "sys/file.h"
+#include "sys/process.h"
 
 namespace mayfly::runtime {
 namespace {
 
 constexpr const char* kGroupPrefix = "mayfly-";
+constexpr int64_t kMountUs = 10 * kMicrosPerSecond;  // milliseconds, unless the machine swaps
 
 io::Task<void> end_egress(std::shared_ptr<Egress> egress) { co_await egress->close(); }
 
@@ -23,6 +25,13 @@ Box::~Box() {
   if (names_) names_->close();
   if (!door_.empty()) doors_.close(door_);
   if (egress_) host_.spawn(end_egress(std::move(egress_)));
+}
+
+bool runs(const std::shared_ptr<Box>& box) { return !sys::has_ended(box->sandbox().program()); }
+
+io::Task<void> discard(std::shared_ptr<Box> box) {
+  box->sandbox().kill();
+  (void)co_await box->sandbox().exit_status(io::Deadline::never());
 }
 
 Host::Host(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng)
@@ -64,15 +73,15 @@ std::string Host::new_instance_id() { return "c-" + rng_.hex(24); }
 io::Task<Expected<std::shared_ptr<Box>, StartError>> Host::launch(sandbox::Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline) {
   if (!cgroups_) plan.processes = kMaxProcesses;
   auto launched = co_await nursery_.launch(std::move(plan), std::move(cgroup), deadline);
-  if (!launched) {
-    auto& error = launched.error();
-    switch (error.code) {
-      case sandbox::LaunchError::timed_out: co_return fail(StartError::timed_out, error.message, error.hint);
-      case sandbox::LaunchError::not_started: co_return fail(StartError::initializer, error_json(error.message, "ProgramNotStarted"));
-      default: co_return fail(StartError::sandbox, error.message, error.hint);
-    }
-  }
+  if (!launched) co_return std::unexpected(start_error(launched.error()));
   co_return std::make_shared<Box>(*this, doors_, std::move(*launched));
+}
+
+io::Task<Expected<void, StartError>> Host::mount_function(std::shared_ptr<Box> box, const functions::Runnable& runnable) {
+  if (options_.unsafe_no_sandbox) co_return Expected<void, StartError>{};  // they are seen where they lie
+  auto mounted = co_await box->sandbox().mount(function_binds(runnable, Contract::fc), io::Deadline::after_us(shard_, kMountUs));
+  if (!mounted) co_return std::unexpected(start_error(mounted.error()));
+  co_return Expected<void, StartError>{};
 }
 
 io::Task<void> Host::open_door(std::shared_ptr<Box> box, std::shared_ptr<const functions::Runnable> runnable) {
@@ -117,6 +126,14 @@ io::Task<void> Host::stop() {
   co_await tasks_.drain();
   co_await nursery_.stop();
   if (cgroups_) sys::Cgroup(*cgroups_, cgroup_name_, {}).remove();  // the last shard's goes through
+}
+
+Failure<StartError> start_error(const Failure<sandbox::LaunchError>& error) {
+  switch (error.code) {
+    case sandbox::LaunchError::timed_out: return {StartError::timed_out, error.message, error.hint};
+    case sandbox::LaunchError::not_started: return {StartError::initializer, error_json(error.message, "ProgramNotStarted"), {}};
+    default: return {StartError::sandbox, error.message, error.hint};
+  }
 }
 
 Failure<StartError> failed_start(Process& process, const functions::Function& function, std::string failure) {

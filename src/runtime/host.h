@@ -11,6 +11,7 @@
 #include "runtime/egress.h"
 #include "runtime/instance.h"
 #include "runtime/process.h"
+#include "runtime/starts.h"
 #include "sandbox/nursery.h"
 #include "sys/cgroup.h"
 
@@ -38,6 +39,10 @@ class Box {
   std::shared_ptr<Egress> egress_;  // null without grants; shared with its tasks
 };
 
+// For what is kept ready of boxes (stock.h).
+bool runs(const std::shared_ptr<Box>& box);
+io::Task<void> discard(std::shared_ptr<Box> box);
+
 class Host {
  public:
   Host(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng);
@@ -53,6 +58,8 @@ class Host {
 
   // A sandbox with its program running.
   io::Task<Expected<std::shared_ptr<Box>, StartError>> launch(sandbox::Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline);
+  // Gives a generic box its function's folders, where functions have them by Contract::fc.
+  io::Task<Expected<void, StartError>> mount_function(std::shared_ptr<Box> box, const functions::Runnable& runnable);
   // Lets requests of `runnable`'s code through, and its connections to where it was granted egress; once per box, before the code runs.
   // Throws sys::Fault when the kernel refuses a listener.
   io::Task<void> open_door(std::shared_ptr<Box> box, std::shared_ptr<const functions::Runnable> runnable);
@@ -62,6 +69,7 @@ class Host {
   // The program of a box that was launched `confined`, as one instance's process.
   std::shared_ptr<Process> program_of(std::shared_ptr<Box> box, const StartContext& context, std::string instance_id);
 
+  Starts& starts() { return starts_; }
   void spawn(io::Task<void> task) { tasks_.spawn(std::move(task)); }
   io::TaskGroup& tasks() { return tasks_; }
   io::Task<void> stop();  // after every instance and box is gone
@@ -75,11 +83,15 @@ class Host {
   RuntimeOptions options_;
   Rng& rng_;
   sandbox::Nursery nursery_;
+  Starts starts_;
   std::optional<sys::CgroupRoot> cgroups_;
   std::string cgroup_name_;  // "mayfly-<pid>", the folder all groups of this server are in
   uint64_t next_group_ = 1, next_door_ = 1;
   io::TaskGroup tasks_;  // readers of zygotes and workers, DNS
 };
+
+// A launch that failed, in the words of a start.
+Failure<StartError> start_error(const Failure<sandbox::LaunchError>& error);
 
 // The end of a start that failed, from what its process or sandbox said.
 Failure<StartError> failed_start(Process& process, const functions::Function& function, std::string failure);

@@ -12,16 +12,15 @@ constexpr const char* kPython = "/usr/bin/python3";  // by absolute path: PATH c
 
 }  // namespace
 
-sandbox::Plan zygote_plan(const StartContext& context, const RuntimeOptions& options) {
-  Places inside = places(*context.runnable, options, Contract::fc);
-  sandbox::Plan plan = base_plan(context.account, context.region, hostname_of(context.runnable->function), options);
-  for (auto& bind : function_binds(*context.runnable, Contract::fc)) plan.binds.push_back(std::move(bind));
+sandbox::Plan zygote_plan(const RuntimeOptions& options) {
+  sandbox::Plan plan = base_plan(options.account, options.region, kGenericHost, options);
   plan.binds.push_back({options.runtimes_folder + "/python", std::string(kInsideRuntimes) + "/python"});
-  plan.command = {kPython, "-S", "-s", "-B", inside.runtimes + "/python/zygote.py"};
+  std::string runtimes = options.unsafe_no_sandbox ? options.runtimes_folder : std::string(kInsideRuntimes);
+  plan.command = {kPython, "-S", "-s", "-B", runtimes + "/python/zygote.py"};
   // The zygote holds privileges inside its sandbox: nothing of the function's own environment reaches it, only its workers.
   // One BLAS thread: threads do not survive a fork.
   plan.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "TZ=UTC", "HOME=/tmp", "OPENBLAS_NUM_THREADS=1"};
-  plan.folder = inside.code;
+  plan.folder = "/tmp";
   return plan;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-// What makes a sandbox a Python function's: the plan of its zygote and the configuration the zygote gets (aliyun-fc.md 5.2). Pure
-// functions of the function and the machine, like plan.h.
+// What makes a sandbox a Python function's: the plan of its zygote, which is the same for all functions (what is a function's own is mounted
+// when the interpreter runs), and the configuration the zygote gets (aliyun-fc.md 5.2). Pure functions of the function and the machine,
+// like plan.h.
 
 #include <string>
 
@@ -8,7 +9,7 @@
 
 namespace mayfly::runtime {
 
-sandbox::Plan zygote_plan(const StartContext& context, const RuntimeOptions& options);
+sandbox::Plan zygote_plan(const RuntimeOptions& options);
 
 // The JSON runtimes/python/zygote.py reads.
 std::string zygote_configuration(const StartContext& context, const RuntimeOptions& options, const std::string& seccomp_program);

@@ -1,9 +1,12 @@
 #include "runtime/python_factory.h"
 
+#include <signal.h>
+
 #include "runtime/framed_instance.h"
 #include "runtime/python.h"
 #include "sandbox/seccomp.h"
 #include "sys/fault.h"
+#include "sys/process.h"
 
 namespace mayfly::runtime {
 namespace {
@@ -12,10 +15,22 @@ constexpr int64_t kZygoteStartUs = 60 * kMicrosPerSecond;  // interpreter and li
 constexpr int64_t kForkUs = 10 * kMicrosPerSecond;         // milliseconds, unless the machine swaps
 constexpr uint64_t kZygoteMemoryBytes = 1ull << 30;        // the libraries, once, for all instances of a revision
 constexpr uint64_t kZygoteProcesses = 1024;                // forks that have not been placed yet
+constexpr StockRules kForksAhead{.most_of_one = 32, .most = 64};  // each some 3 MB and three processes' worth of kernel memory
+constexpr const char* kInterpreter = "python3";
+constexpr int64_t kGroupRetryUs = kMicrosPerMilli;
+constexpr int kGroupRetries = 1000;
+
+uint64_t memory_limit(const functions::Runnable& runnable) { return static_cast<uint64_t>(runnable.function.memory_mb) << 20; }
 
 }  // namespace
 
-PythonFactory::PythonFactory(Host& host) : host_(host), seccomp_(sandbox::seccomp_program()) {}
+PythonFactory::PythonFactory(Host& host)
+    : host_(host),
+      seccomp_(sandbox::seccomp_program()),
+      forks_(host.shard(), host.tasks(), host.starts(), kForksAhead,
+             {.usable = [](const Fork& fork) { return fork.zygote->alive() && !sys::has_ended(fork.process.pidfd); },
+              .discard = [this](Fork fork) { return discard(std::move(fork)); }}),
+      interpreters_(host.shard(), host.tasks(), host.starts(), interpreters_ahead(), {.usable = runs, .discard = runtime::discard}) {}
 PythonFactory::~PythonFactory() = default;
 
 io::Task<PythonFactory::ZygoteResult> PythonFactory::zygote_for(StartContext context) {
@@ -43,7 +58,14 @@ io::Task<PythonFactory::ZygoteResult> PythonFactory::zygote_for(StartContext con
 
 io::Task<PythonFactory::ZygoteResult> PythonFactory::make_zygote(StartContext context) {
   auto deadline = io::Deadline::after_us(host_.shard(), kZygoteStartUs);
-  MAYFLY_CO_TRY(auto box, co_await host_.launch(zygote_plan(context, host_.options()), host_.group("zygote", kZygoteMemoryBytes, kZygoteProcesses), deadline));
+  std::shared_ptr<Box> box;
+  if (auto ready = interpreters_.take(kInterpreter, [this] { return interpreter_ahead(); })) {
+    box = std::move(*ready);
+    sys::set_cores(box->sandbox().program(), sys::own_cores());  // where calls reach its forks soonest
+  } else {
+    MAYFLY_CO_TRY(box, co_await launch_interpreter());
+  }
+  MAYFLY_CO_TRY_VOID(co_await host_.mount_function(box, *context.runnable));
   auto zygote = std::make_shared<Zygote>(host_.shard(), box);
   host_.spawn(Zygote::read_messages(zygote));
   auto configured = co_await zygote->configure(zygote_configuration(context, host_.options(), seccomp_), deadline);
@@ -55,7 +77,20 @@ io::Task<PythonFactory::ZygoteResult> PythonFactory::make_zygote(StartContext co
   co_return zygote;
 }
 
+io::Task<Expected<std::shared_ptr<Box>, StartError>> PythonFactory::launch_interpreter() {
+  auto deadline = io::Deadline::after_us(host_.shard(), kZygoteStartUs);
+  co_return co_await host_.launch(zygote_plan(host_.options()), host_.group("zygote", kZygoteMemoryBytes, kZygoteProcesses), deadline);
+}
+
+io::Task<std::optional<std::shared_ptr<Box>>> PythonFactory::interpreter_ahead() {
+  auto box = co_await launch_interpreter();
+  if (!box) co_return std::nullopt;  // met again, and reported, by the next start
+  sys::set_cores((*box)->sandbox().program(), io::usable_cores());  // its start is long, and would keep the shard from its calls
+  co_return std::move(*box);
+}
+
 io::Task<void> PythonFactory::drop(std::string revision) {
+  forks_.forget(revision);
   auto found = zygotes_.find(revision);
   if (found == zygotes_.end()) co_return;
   auto slot = found->second;
@@ -67,47 +102,68 @@ io::Task<void> PythonFactory::drop(std::string revision) {
 
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> PythonFactory::start(StartContext context) {
   int64_t began_us = host_.shard().now_us();
+  const auto& runnable = *context.runnable;
   for (bool again : {true, false}) {  // once more when the zygote ended under the fork
     MAYFLY_CO_TRY(auto zygote, co_await zygote_for(context));
-    auto instance = co_await fork_instance(context, zygote, began_us);
+    int64_t zygote_us = host_.shard().now_us() - began_us;  // nothing, unless this start was the one that made it
+    Expected<Fork, StartError> fork;
+    if (auto ready = forks_.take(door_name(runnable.key(), runnable.revision), make_ahead(runnable))) fork = std::move(*ready);
+    else fork = co_await this->fork(zygote, memory_limit(runnable), Zygote::For::a_start);
+    if (!fork) {
+      if (zygote->alive() || !again) co_return std::unexpected(fork.error());
+      continue;
+    }
+    auto instance = co_await start_in(context, std::move(*fork), began_us, zygote_us);
     if (instance || zygote->alive() || !again) co_return instance;
   }
   std::unreachable();
 }
 
-// A fork of `zygote` in `cgroup`, which goes again when there is none.
-io::Task<Expected<Forked, StartError>> PythonFactory::forked_into(Zygote& zygote, std::optional<sys::Cgroup>& cgroup) {
+Stock<PythonFactory::Fork>::Make PythonFactory::make_ahead(const functions::Runnable& runnable) {
+  return [this, revision = door_name(runnable.key(), runnable.revision), memory_bytes = memory_limit(runnable)] { return fork_ahead(revision, memory_bytes); };
+}
+
+io::Task<std::optional<PythonFactory::Fork>> PythonFactory::fork_ahead(std::string revision, uint64_t memory_bytes) {
+  auto found = zygotes_.find(revision);
+  if (found == zygotes_.end() || !found->second->result || !*found->second->result) co_return std::nullopt;
+  auto made = co_await fork(**found->second->result, memory_bytes, Zygote::For::later);
+  if (!made) co_return std::nullopt;  // met again, and reported, by the next start
+  co_return std::move(*made);
+}
+
+// A fork of `zygote` in a group of its own, which goes again when there is none.
+io::Task<Expected<PythonFactory::Fork, StartError>> PythonFactory::fork(std::shared_ptr<Zygote> zygote, uint64_t memory_bytes, Zygote::For purpose) {
+  std::optional<sys::Cgroup> cgroup;
   Expected<Forked, StartError> forked;
   try {
-    uint32_t token = zygote.ask_fork(cgroup ? cgroup->entries() : std::vector<sys::Fd>{});
-    forked = co_await zygote.forked(token, io::Deadline::after_us(host_.shard(), kForkUs));
+    cgroup = host_.group("instance", memory_bytes, kMaxProcesses);
+    uint32_t token = zygote->ask_fork(cgroup ? cgroup->entries() : std::vector<sys::Fd>{}, purpose);
+    forked = co_await zygote->forked(token, io::Deadline::after_us(host_.shard(), kForkUs));
   } catch (const sys::Fault& fault) {
     forked = fail(StartError::sandbox, fault.what());
   }
-  if (!forked && cgroup) cgroup->remove();
-  co_return forked;
+  if (forked) co_return Fork{std::move(zygote), std::move(*forked), std::move(cgroup)};
+  if (cgroup) cgroup->remove();
+  co_return std::unexpected(forked.error());
 }
 
-io::Task<Expected<std::unique_ptr<Instance>, StartError>> PythonFactory::fork_instance(StartContext context, std::shared_ptr<Zygote> zygote, int64_t began_us) {
+io::Task<void> PythonFactory::discard(Fork fork) {
+  sys::kill(fork.process.pidfd, SIGKILL);
+  (void)co_await fork.zygote->exit_of(fork.process.token, io::Deadline::never());
+  for (int tries = 0; fork.cgroup && tries < kGroupRetries && !fork.cgroup->remove(); ++tries) co_await io::sleep_us(host_.shard(), kGroupRetryUs);
+}
+
+io::Task<Expected<std::unique_ptr<Instance>, StartError>> PythonFactory::start_in(StartContext context, Fork fork, int64_t began_us, int64_t zygote_us) {
   const auto& function = context.runnable->function;
-  uint64_t memory_bytes = static_cast<uint64_t>(function.memory_mb) << 20;
-  int64_t zygote_us = host_.shard().now_us() - began_us;  // nothing, unless this start was the one that made it
-  std::optional<sys::Cgroup> cgroup;
-  try {
-    cgroup = host_.group("instance", memory_bytes, kMaxProcesses);
-  } catch (const sys::Fault& fault) {
-    co_return fail(StartError::sandbox, fault.what());
-  }
-  MAYFLY_CO_TRY(auto forked, co_await forked_into(*zygote, cgroup));
   std::string id = host_.new_instance_id();
-  std::string start = start_message(id, context.credentials, cgroup ? 0 : memory_bytes);
-  auto frames = std::move(forked.frames);
+  std::string start = start_message(id, context.credentials, fork.cgroup ? 0 : memory_limit(*context.runnable));
+  auto frames = std::move(fork.process.frames);
   auto process = host_.supervise({.instance_id = id,
-                                  .home = zygote,
-                                  .output = std::move(forked.output),
-                                  .pidfd = std::move(forked.pidfd),
-                                  .exit_status = [zygote, token = forked.token](io::Deadline deadline) { return zygote->exit_of(token, deadline); },
-                                  .cgroup = std::move(cgroup),
+                                  .home = fork.zygote,
+                                  .output = std::move(fork.process.output),
+                                  .pidfd = std::move(fork.process.pidfd),
+                                  .exit_status = [zygote = fork.zygote, token = fork.process.token](io::Deadline deadline) { return zygote->exit_of(token, deadline); },
+                                  .cgroup = std::move(fork.cgroup),
                                   .printed = context.printed,
                                   .timeout_s = function.timeout_s,
                                   .memory_mb = function.memory_mb});
@@ -116,12 +172,15 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> PythonFactory::fork_in
 }
 
 io::Task<void> PythonFactory::prepare(std::shared_ptr<const functions::Runnable> runnable) {
-  co_await zygote_for({.runnable = std::move(runnable), .account = host_.options().account, .region = host_.options().region});
+  auto zygote = co_await zygote_for({.runnable = runnable, .account = host_.options().account, .region = host_.options().region});
+  if (zygote) forks_.expect(door_name(runnable->key(), runnable->revision), make_ahead(*runnable));
 }
 
 io::Task<void> PythonFactory::forget(std::string key, uint64_t revision) { return drop(door_name(key, revision)); }
 
 io::Task<void> PythonFactory::stop() {
+  forks_.stop();
+  interpreters_.stop();
   while (!zygotes_.empty()) co_await drop(zygotes_.begin()->first);
 }
 

@@ -27,9 +27,9 @@ io::Task<Expected<void, StartError>> Zygote::configure(std::string configuration
   co_return Expected<void, StartError>{};
 }
 
-uint32_t Zygote::ask_fork(std::vector<sys::Fd> entries) {
+uint32_t Zygote::ask_fork(std::vector<sys::Fd> entries, For purpose) {
   uint32_t token = next_token_++;
-  std::string request = "F";
+  std::string request = purpose == For::later ? "A" : "F";
   request.append(reinterpret_cast<const char*>(&token), sizeof token);
   std::vector<int> fds;
   for (const auto& entry : entries) fds.push_back(entry.get());

@@ -32,7 +32,9 @@ class Zygote {
   io::Task<Expected<void, StartError>> configure(std::string configuration, io::Deadline deadline);
   // Asks for a fork and returns its token at once; forked() waits for it. Together they let the caller prepare meanwhile.
   // The fork enters the cgroup of `entries` (sys::Cgroup::entries) before anything else.
-  uint32_t ask_fork(std::vector<sys::Fd> entries);
+  // One that is made ahead of need rehearses before it waits for its start.
+  enum class For { a_start, later };
+  uint32_t ask_fork(std::vector<sys::Fd> entries, For purpose);
   io::Task<Expected<Forked, StartError>> forked(uint32_t token, io::Deadline deadline);
   // The wait status of a fork that has ended; nullopt if that is not known by the deadline. Asked once per fork.
   io::Task<std::optional<int>> exit_of(uint32_t token, io::Deadline deadline);

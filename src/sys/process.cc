@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <charconv>
+#include <filesystem>
 #include <sstream>
 
 #include "sys/fault.h"
@@ -75,10 +78,37 @@ int64_t labelled(const std::string& path, const std::string& label) {
   return number;
 }
 
+// 0 or less once it has ended.
+int64_t pid_of(const Fd& pidfd) { return labelled("/proc/self/fdinfo/" + std::to_string(pidfd.get()), "Pid:"); }
+
 }  // namespace
 
+void set_cores(const Fd& pidfd, const std::vector<int>& cores) {
+  int64_t pid = pid_of(pidfd);
+  if (pid <= 0) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int core : cores) CPU_SET(core, &set);
+  std::error_code ended;
+  for (std::filesystem::directory_iterator thread("/proc/" + std::to_string(pid) + "/task", ended), last; !ended && thread != last; thread.increment(ended)) {
+    std::string name = thread->path().filename();
+    pid_t id = 0;
+    std::from_chars(name.data(), name.data() + name.size(), id);
+    if (id > 0) (void)::sched_setaffinity(id, sizeof set, &set);
+  }
+}
+
+std::vector<int> own_cores() {
+  cpu_set_t set;
+  check(::sched_getaffinity(0, sizeof set, &set), "sched_getaffinity");
+  std::vector<int> out;
+  for (int core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &set)) out.push_back(core);
+  return out;
+}
+
 uint64_t peak_memory_bytes(const Fd& pidfd) {
-  int64_t pid = labelled("/proc/self/fdinfo/" + std::to_string(pidfd.get()), "Pid:");
+  int64_t pid = pid_of(pidfd);
   if (pid <= 0) return 0;
   return static_cast<uint64_t>(labelled("/proc/" + std::to_string(pid) + "/status", "VmHWM:")) << 10;
 }

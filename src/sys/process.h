@@ -30,6 +30,9 @@ constexpr int kInheritedFd = 3;
 Fd open_pidfd(pid_t pid);
 bool has_ended(const Fd& pidfd);
 void kill(const Fd& pidfd, int signal);  // a process that has already ended is fine
+// Which cores all threads of a process may run on. One that has ended, or may not be told by us, stays as it is.
+void set_cores(const Fd& pidfd, const std::vector<int>& cores);
+std::vector<int> own_cores();  // of the calling thread
 uint64_t peak_memory_bytes(const Fd& pidfd);  // most it ever had resident; 0 once it has ended
 int wait_status(const Child& child);     // reaps our own child, blocking; wait status
 // Blocks until the process has ended. Reaps it if it was ours to reap, which an orphan becomes when we are the first process of a container.

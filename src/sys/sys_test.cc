@@ -19,6 +19,18 @@
 namespace mayfly::sys {
 namespace {
 
+TEST(Process, ItsThreadsRunOnTheCoresItIsGiven) {
+  auto child = spawn({.path = "/bin/sleep", .arguments = {"sleep", "1000"}});
+  auto cores = own_cores();
+  ASSERT_FALSE(cores.empty());
+  set_cores(child.pidfd, {cores.back()});
+  std::string status = read_file("/proc/" + std::to_string(child.pid) + "/status");
+  EXPECT_NE(status.find("Cpus_allowed_list:\t" + std::to_string(cores.back()) + "\n"), status.npos) << status;
+  kill(child.pidfd, SIGKILL);
+  wait_status(child);
+  set_cores(child.pidfd, cores);  // nothing, for it has ended
+}
+
 TEST(UnixSocket, CarriesBytesDescriptorsAndTheSender) {
   auto [a, b] = socket_pair(SOCK_SEQPACKET);
   pass_credentials(b.get());
