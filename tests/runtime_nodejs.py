@@ -237,6 +237,7 @@ class Modules(NodeTest):
         missing = self.failed("exports.other = 1")
         self.assertEqual((missing["errorType"], missing["errorMessage"]), ("HandlerNotFound", "Handler 'handler' is missing on module 'index.js'"))
         self.assertEqual(self.failed("exports.handler = 'text'")["errorType"], "HandlerNotFound")
+        self.assertEqual(self.failed("exports.handler = 1", handler="handler")["errorMessage"], "Handler 'handler' must be 'file.function'")
 
 
 class Initializers(NodeTest):

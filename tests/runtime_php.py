@@ -140,6 +140,8 @@ class Errors(PhpTest):
         for code, kind in (("function other() {}", "HandlerNotFound"), ("this is no php", "ParseError"), ("throw new RangeException('top');", "RangeException"),
                            ("require 'absent.php';", "Error"), ({"other.php": ""}, "ImportModuleError")):
             self.assertEqual(self.failed(code)["errorType"], kind, code)
+        missing = self.failed("function other() {}", handler="index")
+        self.assertEqual((missing["errorMessage"], missing["stackTrace"]["file"]), ("Handler 'index' must be 'file.function'", ""))
         failed = self.failed("function init($context) { throw new LogicException('no model'); }\nfunction handler($event, $context) {}", initializer="index.init")
         self.assertEqual((failed["errorType"], failed["errorMessage"]), ("LogicException", "no model"))
 

@@ -50,10 +50,11 @@ function isMissingModule(error) {
 
 // Throws InitFailure, whose body is the caller's answer.
 async function resolve(handler, code) {
+  if (!/.\../.test(handler)) throw new InitFailure(failure('HandlerNotFound', `Handler '${handler}' must be 'file.function'`));
   const place = split(handler, code);
   if (!place) {
-    const file = handler.slice(0, Math.max(handler.lastIndexOf('.'), 0)) || handler;
-    throw new InitFailure(failure('ImportModuleError', `Cannot find module '${path.join(code, file)}' of handler '${handler}'`));
+    const file = path.join(code, handler.slice(0, handler.lastIndexOf('.')));
+    throw new InitFailure(failure('ImportModuleError', `Cannot find module '${file}' of handler '${handler}'`));
   }
   const [file, names] = place;
   let module;

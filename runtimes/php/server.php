@@ -104,6 +104,9 @@ final class Server
 
     private function fileOf(string $handler): string
     {
+        if (!preg_match('/.\\../', $handler)) {
+            throw new StartFailure('HandlerNotFound', "Handler '$handler' must be 'file.function'");
+        }
         $file = $this->start['code'] . '/' . substr($handler, 0, (int)strrpos($handler, '.')) . '.php';
         if (!is_file($file)) {
             throw new StartFailure('ImportModuleError', "Cannot find '$file' of handler '$handler'");
@@ -272,7 +275,8 @@ final class Server
     {
         $trace = array_filter(explode("\n", $error->getTraceAsString()), fn ($line) => !str_contains($line, __DIR__ . '/') && !preg_match('/^#\d+ \{main\}$/', $line));
         $trace = array_map(fn ($line, $number) => preg_replace('/^#\d+/', "#$number", $line), $trace, array_keys(array_values($trace)));
-        return $this->errorText($error->getMessage(), $type ?? $error::class, $error->getFile(), $error->getLine(), implode("\n", $trace));
+        $ours = str_starts_with($error->getFile(), __DIR__ . '/');
+        return $this->errorText($error->getMessage(), $type ?? $error::class, $ours ? '' : $error->getFile(), $ours ? 0 : $error->getLine(), implode("\n", $trace));
     }
 
     private function errorText(string $message, string $type, string $file, int $line, string $trace): string

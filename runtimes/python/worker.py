@@ -143,6 +143,8 @@ def error_body(error, kind=None):
     stack = [[frame.filename, frame.lineno, frame.name, frame.line or ""]
              for frame in traceback.extract_tb(error.__traceback__)
              if not frame.filename.startswith(ours)]
+    if isinstance(error, SyntaxError) and error.filename:  # in a file that has not run, so it is in no frame
+        stack.append([error.filename, error.lineno, "<module>", (error.text or "").strip()])
     return json.dumps({"errorMessage": str(error), "errorType": kind or type(error).__name__, "stackTrace": stack}).encode()
 
 
@@ -166,6 +168,8 @@ def _resolve(name, code):
     """The function a handler string names: "file.function", the file with '/' or '.' between folders."""
     module_name, _, attribute = name.rpartition(".")
     module_name = module_name.replace("/", ".")
+    if not module_name or not attribute:
+        raise _InitFailure(error_body(ValueError(f"Handler '{name}' must be 'file.function'"), "HandlerNotFound"))
     loaded = sys.modules.get(module_name)
     if loaded is not None and not (getattr(loaded, "__file__", None) or "").startswith(code):
         del sys.modules[module_name]  # the handler's own file wins over a standard module of its name

@@ -89,6 +89,19 @@ TEST_F(PythonInstance, AMissingHandlerIsReported) {
   auto instance = start(function("def other(event, context): pass\n"));
   ASSERT_FALSE(instance);
   EXPECT_EQ(string_or(*parse_json(instance.error().message), "errorType"), "HandlerNotFound");
+  auto malformed = function("");
+  malformed->function.handler = "handler";
+  auto none = start(malformed);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(string_or(*parse_json(none.error().message), "errorMessage"), "Handler 'handler' must be 'file.function'");
+}
+
+TEST_F(PythonInstance, ASyntaxErrorNamesItsLine) {
+  auto instance = start(function("def handler(event context):\n    pass\n"));
+  ASSERT_FALSE(instance);
+  auto body = *parse_json(instance.error().message);
+  EXPECT_EQ(string_or(body, "errorType"), "SyntaxError");
+  EXPECT_EQ(to_text(*find(body, "stackTrace")), R"([["/code/index.py",1,"<module>","def handler(event context):"]])");
 }
 
 TEST_F(PythonInstance, RunsTheInitializerOnceAndReportsItsFailure) {

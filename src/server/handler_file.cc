@@ -28,7 +28,6 @@ std::vector<std::string> modules_of(const std::string& handler) {
 
 bool has_python(const fs::path& code, const std::string& handler) {
   auto modules = modules_of(handler);
-  if (modules.empty()) return true;  // its own error says what a handler must be
   std::string path = modules.front();
   std::replace(path.begin(), path.end(), '.', '/');
   if (is_file(code / (path + ".py")) || is_file(code / (path + ".pyc")) || is_file(code / path / "__init__.py")) return true;
@@ -44,9 +43,9 @@ bool has_python(const fs::path& code, const std::string& handler) {
 
 bool has_script(const fs::path& code, const std::string& handler, std::initializer_list<const char*> endings) {
   auto modules = modules_of(handler);
-  return modules.empty() || std::any_of(modules.begin(), modules.end(), [&](const std::string& module) {
-           return std::any_of(endings.begin(), endings.end(), [&](const char* ending) { return is_file(code / (module + ending)); });
-         });
+  return std::any_of(modules.begin(), modules.end(), [&](const std::string& module) {
+    return std::any_of(endings.begin(), endings.end(), [&](const char* ending) { return is_file(code / (module + ending)); });
+  });
 }
 
 // What the handler needs to find, for the sentence; empty if it is there or cannot be told.
@@ -79,6 +78,8 @@ std::string why_it_cannot_start(const functions::Runnable& runnable) {
   if (!runtime) return fmt::format("there is no runtime '{}' here; there are {}", function.runtime, runtime::available_runtimes());
   if (!runtime::found_on_this_machine(*runtime))
     return fmt::format("runtime '{}' needs {}, which is not on this machine: install {}", function.runtime, runtime->program, runtime->package);
+  bool names_function = runtime->prefix == "python3" || runtime->prefix == "nodejs" || runtime->prefix == "php";
+  if (names_function && modules_of(function.handler).empty()) return fmt::format("the handler '{}' must be 'file.function'", function.handler);
   if (runnable.code_path.empty() || !runnable.layers_path.empty()) return {};
   std::string file = missing_file(runnable, *runtime);
   if (file.empty()) return {};

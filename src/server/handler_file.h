@@ -1,5 +1,5 @@
 #pragma once
-// Whether a function that was never called could be: its runtime is on this machine and its package has the file that its handler names.
+// Whether a function that was never called could be: its runtime is on this machine, and its package has the file that its handler names.
 // Only names are looked at, nothing is loaded, so a function that passes may still fail to start. Blocking, but only a few stat calls.
 
 #include <string>

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "runtime/runtimes.h"
 #include "sys/file.h"
 
 namespace mayfly::server {
@@ -48,6 +49,14 @@ TEST_F(HandlerFile, APythonHandlerIsAFileOrAPackageOrACompiledModule) {
   EXPECT_EQ(missing("python3", "pack.run"), "");
   add("fast.cpython-311-x86_64-linux-gnu.so");
   EXPECT_EQ(missing("python3", "fast.run"), "");
+}
+
+TEST_F(HandlerFile, AHandlerOfAScriptNamesAFileAndAFunction) {
+  for (const char* runtime : {"python3", "nodejs20", "php7.2"}) {
+    if (!runtime::found_on_this_machine(*runtime::find_runtime(runtime))) continue;
+    EXPECT_EQ(missing(runtime, "handler"), "the handler 'handler' must be 'file.function'") << runtime;
+    EXPECT_EQ(missing(runtime, ".handler"), "the handler '.handler' must be 'file.function'") << runtime;
+  }
 }
 
 TEST_F(HandlerFile, ADotnetHandlerNamesItsAssembly) {

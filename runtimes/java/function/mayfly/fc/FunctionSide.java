@@ -49,7 +49,8 @@ public final class FunctionSide implements Bridge {
     try {
       type = Class.forName(className, true, getClass().getClassLoader());
     } catch (ClassNotFoundException absent) {
-      throw new ClassNotFoundException("the package has no class " + className + ", which the handler '" + name + "' names", absent);
+      String form = colons < 0 ? "; a handler is 'package.Class::method'" : "";
+      throw new ClassNotFoundException("the package has no class " + className + ", which the handler '" + name + "' names" + form, absent);
     }
     target.object = objects.get(className);
     if (target.object == null) {
