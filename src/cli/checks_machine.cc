@@ -7,6 +7,7 @@
 #include <sys/timex.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 
 #include "base/encoding.h"
@@ -65,6 +66,17 @@ Check check_clock() {
           "timedatectl set-ntp true (a container takes its host's clock: nothing to do)"};
 }
 
+// Besides Python's, which examples and tests need: the interpreters of functions, where runtime/ looks for them.
+struct Interpreter {
+  const char *name, *program, *version_command, *without, *fix;
+};
+constexpr std::array kInterpreters{
+    Interpreter{"node", "/usr/bin/node", "/usr/bin/node --version", "Node functions and vendor tools such as `fun` do not run", "apt-get install nodejs npm"},
+    Interpreter{"java", "/usr/bin/java", "/usr/bin/java -version 2>&1 | head -n 1 | grep version", "Java functions do not run", "apt-get install openjdk-17-jre-headless"},
+    Interpreter{"php", "/usr/bin/php", "/usr/bin/php -r 'echo PHP_VERSION;'", "PHP functions do not run", "apt-get install php-cli"},
+    Interpreter{"dotnet", "/usr/bin/dotnet", "/usr/bin/dotnet --list-runtimes 2>/dev/null | head -n 1 | cut -d ' ' -f 1,2", ".NET functions do not run", "install a .NET runtime, 3.1 or later"},
+};
+
 // The nearest folder above `path` that exists.
 std::string existing_parent(std::string path) {
   while (path.size() > 1 && !sys::exists(path)) path = path.substr(0, std::max<size_t>(path.rfind('/'), 1));
@@ -100,8 +112,11 @@ std::vector<Check> check_programs(const std::string& libraries) {
       checks.push_back({"python libraries", Health::weaker, place + " lack " + missing.value_or("all"), "functions that import them without shipping them fail",
                         "./dev setup installs them; then `mayfly up --libraries <folder>`"});
   }
-  if (auto node = output_of("node --version")) checks.push_back({"node", Health::good, *node, {}, {}});
-  else checks.push_back({"node", Health::weaker, "no node", "vendor tools such as `fun` do not run", "apt-get install nodejs npm"});
+  for (const Interpreter& each : kInterpreters) {
+    auto version = output_of(each.version_command);
+    if (version && !version->empty()) checks.push_back({each.name, Health::good, *version, {}, {}});
+    else checks.push_back({each.name, Health::weaker, std::string("no ") + each.program, each.without, each.fix});
+  }
   return checks;
 }
 

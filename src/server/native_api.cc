@@ -2,6 +2,7 @@
 
 #include "auth/sign_fc.h"
 #include "base/encoding.h"
+#include "dispatch/outcomes.h"
 #include "server/egress_api.h"
 #include "server/handler_file.h"
 #include "server/native_reply.h"
@@ -124,7 +125,7 @@ io::Task<http::Response> NativeApi::describe(io::Loop& loop, std::string service
   for (const functions::LayerRef& layer : found->layers) layers.push_back({{"name", layer.name}, {"version", layer.version}});
   // A function whose every recent call failed before its handler ran cannot be called now, whatever the catalogue says.
   bool starts = status.last_error.empty() || !status.instances.empty() || totals.invocations > totals.errors;
-  std::string why_not = !runnable ? runnable.error().message : starts ? std::string() : status.last_error;
+  std::string why_not = !runnable ? runnable.error().message : starts ? std::string() : dispatch::crash_reason(status.last_error, {});
   if (why_not.empty() && status.instances.empty() && totals.invocations == totals.errors) why_not = why_it_cannot_start(**runnable);  // it never worked yet
   std::string state = why_not.empty() ? "ready" : "failing";
   for (const dispatch::Suspension& each : status.suspended) {
@@ -137,7 +138,7 @@ io::Task<http::Response> NativeApi::describe(io::Loop& loop, std::string service
                                     {"can_invoke", why_not.empty()}, {"why_not", why_not}, {"state", state}, {"scaling", scaling_json(status)},
                                     {"instances", std::move(instances)}, {"idle", status.idle}, {"starting", status.starting}, {"queued", status.queued},
                                     {"invocations", totals.invocations}, {"errors", totals.errors}, {"timeouts", totals.timeouts}, {"coldStarts", totals.cold_starts},
-                                    {"last_error", totals.last_error.empty() ? status.last_error : totals.last_error},
+                                    {"last_error", totals.last_error.empty() ? dispatch::crash_reason(status.last_error, {}) : totals.last_error},
                                     {"last_error_time", totals.last_error_us == 0 ? "" : iso8601_ms(totals.last_error_us)},
                                     {"triggers", std::move(triggers)}, {"layers", std::move(layers)}, {"recent", recent_of(totals)}});
 }
