@@ -125,5 +125,13 @@ TEST_F(Contained, LimitsAreWhatTheProgramIsToldTheyAre) {
   EXPECT_EQ(printed_by(plan), "200 200\n");
 }
 
+TEST_F(Contained, RunsOnTheCoresOfItsPlan) {
+  Plan plan = python("print(sorted(os.sched_getaffinity(0)))");
+  plan.cores = {io::usable_cores().front()};
+  EXPECT_EQ(printed_by(plan), fmt::format("[{}]\n", plan.cores.front()));
+  plan.cores = io::usable_cores();
+  EXPECT_EQ(printed_by(plan), fmt::format("[{}]\n", fmt::join(plan.cores, ", ")));
+}
+
 }  // namespace
 }  // namespace mayfly::sandbox

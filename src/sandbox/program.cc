@@ -83,6 +83,7 @@ void take_steps(const Plan& plan, Launch& what, const std::vector<Tree>& trees, 
   step = "limits";
   limit_resources(plan);
   run_in_batches();
+  run_on(plan.cores);
   if (isolated) confine(plan, step, seccomp);
   else no_new_privileges();
   if (plan.held) wait_for_release(what.report);

@@ -53,6 +53,9 @@ sys::Fd listen_inside(uint16_t port);  // 127.0.0.1
 sys::Fd dns_socket_inside();           // UDP 127.0.0.1:53
 sys::Fd tcp_socket_inside();           // not connected, non-blocking
 
+// cores.cc
+void run_on(const std::vector<int>& cores);
+
 // rlimit.cc
 void limit_resources(const Plan& plan);
 // The program and all that it starts never interrupt the server when they are woken: it gathers what there is for them, and they run
