@@ -114,7 +114,8 @@ class FcGo(Functions):
         self.assertRegex(answer["request"], "^[0-9a-f-]{36}$")
         self.assertTrue(0 < answer["leftMs"] <= 20_000, answer)
         self.assertIn("hello from Anna", log)
-        self.assertIn(f"FC Invoke Start RequestId: {answer['request']}", log)
+        self.assertEqual(log.count(f"FC Invoke Start RequestId: {answer['request']}"), 1, log)
+        self.assertEqual(log.count(f"FC Invoke End RequestId: {answer['request']}"), 1, log)
 
     def test_errors_and_panics_are_the_sdks_own_and_the_instance_goes_on(self):
         self.go("errors", "fc_event")

@@ -91,7 +91,7 @@ Outcome finished_call(runtime::Reply reply, Phases phases, const functions::Func
       break;
     case Kind::out_of_memory:
       outcome.kind = Outcome::Kind::out_of_memory;
-      outcome.body = error_body(fmt::format("Process was killed because it needed more than its {} MB of memory {}; raise the function's memorySize",
+      outcome.body = error_body(fmt::format("Process was ended because it needed more than its {} MB of memory {}; raise the function's memorySize",
                                             function.memory_mb, measured(reply)),
                                 "UnhandledInvocationError");
       break;
@@ -111,7 +111,7 @@ Outcome failed_start(const Failure<runtime::StartError>& failure, const function
       break;
     case runtime::StartError::out_of_memory:
       outcome.kind = Outcome::Kind::out_of_memory;
-      outcome.body = error_body(fmt::format("Process was killed during initialization because it needed more than its {} MB of memory; raise the function's memorySize",
+      outcome.body = error_body(fmt::format("Process was ended during initialization because it needed more than its {} MB of memory; raise the function's memorySize",
                                             function.memory_mb),
                                 "UnhandledInvocationError");
       break;

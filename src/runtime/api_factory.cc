@@ -81,6 +81,25 @@ class ApiInstance final : public Instance {
   io::Loop::TimerId freeze_timer_ = 0;
 };
 
+// FC's SDKs print the lines that stand around each call's output. So does the platform, for programs of every kind: theirs go.
+std::string without_call_lines(std::string text) {
+  std::string kept;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+    std::string_view line = std::string_view(text).substr(at, end - at);
+    if (!line.starts_with("FC Invoke Start RequestId: ") && !line.starts_with("FC Invoke End RequestId: ")) kept += line;
+    at = end;
+  }
+  return kept;
+}
+
+StartContext without_call_lines(StartContext context) {
+  context.printed = [printed = std::move(context.printed)](const std::string& instance, const std::string& request, std::string text) {
+    if (std::string kept = without_call_lines(std::move(text)); printed && !kept.empty()) printed(instance, request, std::move(kept));
+  };
+  return context;
+}
+
 Failure<StartError> timed_out(int64_t seconds, std::string_view what) {
   return {StartError::timed_out, fmt::format("{} within {} s", what, seconds), {}};
 }
@@ -122,6 +141,7 @@ io::Task<Expected<ApiFactory::Launched, StartError>> ApiFactory::launch(StartCon
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> ApiFactory::start(StartContext context) {
   int64_t began_us = host_.shard().now_us();
   Contract contract = find_runtime(context.runnable->function.runtime)->contract;
+  if (contract == Contract::fc) context = without_call_lines(std::move(context));
   Expected<Launched, StartError> launched;
   try {
     launched = co_await launch(context, contract);
@@ -161,7 +181,8 @@ io::Task<Expected<StartPhases, StartError>> ApiFactory::begin(std::shared_ptr<Ap
     if (started->failure.empty()) co_await process.gone();  // until it is known whether memory ended it
     Reply death = process.death(began_us);
     word_death(contract, process.id(), death);
-    co_return std::unexpected(failed_start(process, function, started->failure.empty() ? std::move(death.body) : std::move(started->failure)));
+    std::string words = death.worded ? std::move(death.body) : error_json(process.how_it_ended() + " before it asked for its first call", "FunctionNotStarted");
+    co_return std::unexpected(failed_start(process, function, started->failure.empty() ? std::move(words) : std::move(started->failure)));
   }
   process.end_call("");
   StartPhases phases;

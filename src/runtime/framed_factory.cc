@@ -45,6 +45,12 @@ std::string on_host(std::string_view inside, const functions::Runnable& runnable
   return {};
 }
 
+bool chooses_own_heap(const functions::Function& function) {
+  auto found = function.environment.find("NODE_OPTIONS");
+  if (found == function.environment.end()) return false;
+  return found->second.find("old-space-size") != std::string::npos || found->second.find("old_space_size") != std::string::npos;
+}
+
 bool has_shared_objects(const std::string& folder) {
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator(folder, none))
@@ -78,18 +84,20 @@ std::string host_folder(const Runtime& runtime, const RuntimeOptions& options) {
 std::vector<std::string> interpreter_command(const Runtime& runtime, const functions::Function& function, const RuntimeOptions& options) {
   std::string folder = options.unsafe_no_sandbox ? host_folder(runtime, options) : fmt::format("{}/{}", kInsideRuntimes, runtime.prefix);
   std::vector<std::string> command{std::string(runtime.program)};
+  // A heap cannot be resized later, so functions share a stock only when their memory is the same; a quarter is left for the rest.
+  int64_t heap_mb = std::max<int64_t>(32, function.memory_mb * 3 / 4);
   if (runtime.prefix == "nodejs") {
+    // Without it node takes the machine for its own, and what a function no longer needs would count until the memory limit ends it.
+    if (!chooses_own_heap(function)) command.push_back(fmt::format("--max-old-space-size={}", heap_mb));
     command.push_back(folder + "/main.js");
   } else if (runtime.prefix == "php") {
     command.push_back(folder + "/main.php");
   } else if (runtime.prefix == "java") {
-    // A heap cannot be resized later, so functions share a stock only when their memory is the same; a quarter is left for the rest.
-    std::string heap = fmt::format("-Xmx{}m", std::max<int64_t>(32, function.memory_mb * 3 / 4));
-    for (const std::string& option : {heap, "@" + folder + "/options", "-XX:SharedArchiveFile=" + folder + "/mayfly.jsa"}) command.push_back(option);
+    for (const std::string& option : {fmt::format("-Xmx{}m", heap_mb), "@" + folder + "/options", "-XX:SharedArchiveFile=" + folder + "/mayfly.jsa"}) command.push_back(option);
     for (const std::string& option : {std::string("-cp"), folder + "/mayfly.jar:" + folder + "/gson.jar", std::string("mayfly.Main")}) command.push_back(option);
   } else {
     // .NET, too, takes the heap's limit at its start only: in its environment, hexadecimal; before .NET 6 under the second name.
-    std::string heap = fmt::format("GCHeapHardLimit={:x}", static_cast<uint64_t>(std::max<int64_t>(32, function.memory_mb * 3 / 4)) << 20);
+    std::string heap = fmt::format("GCHeapHardLimit={:x}", static_cast<uint64_t>(heap_mb) << 20);
     command = {"/usr/bin/env", "DOTNET_" + heap, "COMPlus_" + heap, std::string(runtime.program), folder + "/mayfly.dll"};
   }
   return command;

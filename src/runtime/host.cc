@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "runtime/plan.h"
-
+#include "runtime/runtimes.h"
 #include "sys/fault.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -119,7 +119,8 @@ std::shared_ptr<Process> Host::program_of(std::shared_ptr<Box> box, const StartC
                     .cgroup = std::exchange(sandbox.cgroup(), std::nullopt),
                     .printed = context.printed,
                     .timeout_s = function.timeout_s,
-                    .memory_mb = function.memory_mb});
+                    .memory_mb = function.memory_mb,
+                    .heap_words = find_runtime(function.runtime)->heap_words});
 }
 
 io::Task<void> Host::stop() {
@@ -140,7 +141,7 @@ Failure<StartError> failed_start(Process& process, const functions::Function& fu
   if (process.out_of_memory()) {
     return {StartError::out_of_memory, fmt::format("Function instance exceeded its memory limit of {} MB while it was initialized", function.memory_mb), {}};
   }
-  if (failure.empty()) return {StartError::initializer, error_json("Process exited unexpectedly while it was initialized"), {}};
+  if (failure.empty()) return {StartError::initializer, error_json(process.how_it_ended() + " before it had started", "FunctionNotStarted"), {}};
   return {StartError::initializer, std::move(failure), {}};
 }
 

@@ -1,7 +1,5 @@
 #include "runtime/http_factory.h"
 
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -47,12 +45,6 @@ StartContext listen_in(StartContext context, std::weak_ptr<LastWords> words) {
   return context;
 }
 
-std::string how_it_ended(const Reply& death) {
-  int status = death.exit_status;
-  if (WIFSIGNALED(status)) return fmt::format("the program was ended by signal {}", WTERMSIG(status));
-  return fmt::format("the program ended with status {}", WEXITSTATUS(status));
-}
-
 std::string duty(Contract contract, uint16_t port) {
   if (contract == Contract::fc) return fmt::format("FC custom runtimes must listen on 0.0.0.0:{}", port);
   if (contract == Contract::knative) return fmt::format("the server must listen on the port that PORT names, {}", port);
@@ -67,7 +59,7 @@ std::string not_listening(Process& process, Contract contract, uint16_t port, ui
     what = fmt::format("nothing listens on port {} after {} ms", port, waited_us / kMicrosPerMilli);
     what += others.empty() ? std::string("; ") : fmt::format(", but on {}; ", others);
   } else {
-    what = how_it_ended(process.death(0)) + fmt::format(" before anything listened on port {}; ", port);
+    what = process.how_it_ended() + fmt::format(" before anything listened on port {}; ", port);
   }
   what += duty(contract, port);
   if (!words.text.empty()) what += "; it printed last:\n" + words.text;

@@ -60,11 +60,11 @@ TEST_F(NodeInstance, FindsTheModulesOfItsLayers) {
 }
 
 TEST_F(NodeInstance, WhatNodeReadsAtItsStartIsInPlace) {
-  auto runnable = node_function("exports.handler = async () => [globalThis.early, process.execArgv.length, process.cwd()]");
+  auto runnable = node_function("exports.handler = async () => [globalThis.early, process.execArgv.includes('--require'), process.cwd()]");
   sys::write_file(runnable->code_path + "/early.js", "globalThis.early = 'required'");
   runnable->function.environment["NODE_OPTIONS"] = "--require /code/early.js";
   auto instance = started(runnable);
-  EXPECT_EQ(call(*instance, "").body, R"(["required",0,"/code"])");
+  EXPECT_EQ(call(*instance, "").body, R"(["required",false,"/code"])");
   stop(std::move(instance));
 }
 
@@ -121,6 +121,35 @@ TEST_F(NodeInstance, MemoryBeyondTheLimitIsToldAsSuch) {
   auto instance = started(node_function("const kept = []\nexports.handler = async () => { for (;;) kept.push(Buffer.alloc(8 << 20, 1)) }"));
   EXPECT_EQ(call(*instance, "").kind, Reply::Kind::out_of_memory);
   stop(std::move(instance));
+}
+
+TEST_F(NodeInstance, AHeapBeyondItsShareOfTheMemoryIsToldAsMemory) {
+  auto runnable = node_function("const kept = []\nexports.handler = async () => { for (;;) kept.push(new Array(100000).fill(1.5)) }");
+  runnable->function.memory_mb = 512;  // a quarter of it is more than node needs besides its heap, so it is node that gives up
+  auto instance = started(runnable);
+  EXPECT_EQ(call(*instance, "").kind, Reply::Kind::out_of_memory);
+  stop(std::move(instance));
+  EXPECT_NE(printed().find("JavaScript heap out of memory"), std::string::npos) << printed();
+}
+
+TEST_F(NodeInstance, WhatItNoLongerNeedsIsCollectedBeforeTheLimit) {
+  auto runnable = node_function("const kept = []\nfor (let i = 0; i < 30; ++i) kept.push(new Array(131072).fill(0.5))\n"
+                                "exports.handler = async () => { for (let i = 0, last; i < 1000; ++i) last = new Array(100000).fill(i + 0.5)\n  return 'done' }");
+  runnable->function.memory_mb = 128;
+  runnable->function.timeout_s = 60;
+  auto instance = started(runnable);
+  EXPECT_EQ(call(*instance, "", 60 * kMicrosPerSecond).body, "done");
+  stop(std::move(instance));
+}
+
+TEST(FramedStart, LeavesNodesHeapToAFunctionThatChoosesIt) {
+  functions::Function function;
+  function.runtime = "nodejs20";
+  function.memory_mb = 256;
+  const Runtime& node = *find_runtime(function.runtime);
+  EXPECT_EQ(interpreter_command(node, function, {}), (std::vector<std::string>{"/usr/bin/node", "--max-old-space-size=192", "/mayfly/nodejs/main.js"}));
+  function.environment["NODE_OPTIONS"] = "--no-warnings --max_old_space_size=64";
+  EXPECT_EQ(interpreter_command(node, function, {}), (std::vector<std::string>{"/usr/bin/node", "/mayfly/nodejs/main.js"}));
 }
 
 TEST_F(NodeInstance, TakesTenCallsAtOnceInOneProcess) {

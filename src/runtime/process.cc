@@ -1,6 +1,7 @@
 #include "runtime/process.h"
 
 #include <signal.h>
+#include <sys/wait.h>
 
 #include <cerrno>
 
@@ -37,6 +38,11 @@ int64_t Process::memory_bytes() {
 
 void Process::kill() { sys::kill(parts_.pidfd, SIGKILL); }
 void Process::terminate() { sys::kill(parts_.pidfd, SIGTERM); }
+
+std::string Process::how_it_ended() const {
+  if (WIFSIGNALED(exit_status_)) return fmt::format("the program was ended by signal {}", WTERMSIG(exit_status_));
+  return fmt::format("the program ended with status {}", WEXITSTATUS(exit_status_));
+}
 
 io::Task<void> Process::gone() { (void)co_await gone_.wait(); }
 io::Task<io::Wait> Process::gone(io::Deadline deadline) { co_return co_await gone_.wait(deadline); }
@@ -116,6 +122,7 @@ void Process::take_output() {
 }
 
 void Process::print(std::string_view text) {
+  if (!parts_.heap_words.empty() && text.find(parts_.heap_words) != text.npos) heap_ran_out_ = true;
   size_t room = kMaxPrintedBytes - std::min(kMaxPrintedBytes, printed_bytes_);
   size_t kept = std::min(room, text.size());
   printed_bytes_ += kept;

@@ -31,12 +31,14 @@ class Process {
     std::optional<sys::Cgroup> cgroup;
     Printed printed;
     int64_t timeout_s = 0, memory_mb = 0;  // for the sentences of errors
+    std::string_view heap_words{};         // Runtime::heap_words
   };
   Process(io::Shard& shard, Parts parts);
 
   const std::string& id() const { return parts_.instance_id; }
   bool alive() const { return alive_; }
-  bool out_of_memory() const { return memory_kills_ > 0; }
+  bool out_of_memory() const { return memory_kills_ > 0 || (heap_ran_out_ && !alive_); }
+  std::string how_it_ended() const;  // "the program ended with status 3", "the program was ended by signal 11"
   int64_t memory_bytes();  // its peak
   void kill();             // does not wait
   void terminate();        // SIGTERM, for those who take it as a wish
@@ -71,6 +73,7 @@ class Process {
   std::function<void()> at_end_;
   int exit_status_ = 0;
   uint64_t memory_kills_ = 0;
+  bool heap_ran_out_ = false;  // it said so
   int64_t peak_bytes_ = 0, peak_read_us_ = 0;
   size_t calls_ = 0;
   std::string request_id_;  // of the call that prints now

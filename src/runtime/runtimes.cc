@@ -11,7 +11,7 @@ namespace {
 // The first whose prefix fits: longer ones stand before shorter ones.
 constexpr std::array kRuntimes{
     Runtime{"python3", Executor::zygote, Contract::fc, "/usr/bin/python3", "python3"},
-    Runtime{"nodejs", Executor::framed, Contract::fc, "/usr/bin/node", "nodejs"},
+    Runtime{"nodejs", Executor::framed, Contract::fc, "/usr/bin/node", "nodejs", false, "JavaScript heap out of memory"},
     Runtime{"java", Executor::framed, Contract::fc, "/usr/bin/java", "openjdk-17-jre-headless", true},
     Runtime{"dotnet", Executor::framed, Contract::fc, "/usr/bin/dotnet", "a .NET runtime, 3.1 or later, as /usr/bin/dotnet", true},
     Runtime{"php", Executor::framed, Contract::fc, "/usr/bin/php", "php-cli"},

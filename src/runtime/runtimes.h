@@ -36,6 +36,7 @@ struct Runtime {
   std::string_view program;    // what the machine must have, by absolute path; empty: the function brings its own
   std::string_view package;    // Debian's package with it, or words for what to install: the hint
   bool built = false;          // its own files are made by the build, where that can make them
+  std::string_view heap_words{};  // what the interpreter prints when it ends itself because its heap does not suffice
 };
 
 const Runtime* find_runtime(std::string_view name);  // null: no such runtime
