@@ -7,8 +7,10 @@
 
 #include "base/encoding.h"
 #include "base/json.h"
+#include "functions/observing.h"
 #include "runtime/api_http.h"
 #include "runtime/frame.h"
+#include "runtime/plan.h"
 #include "runtime/process.h"
 
 namespace mayfly::runtime {
@@ -37,13 +39,19 @@ void add_fc_head(const StartContext& context, const Call& call, CallType type, i
   head.add("x-fc-function-memory", std::to_string(function.memory_mb));
   head.add("x-fc-function-timeout", std::to_string(function.timeout_s));
   head.add("x-fc-service-name", function.service);
-  head.add("x-fc-service-logproject", "");
-  head.add("x-fc-service-logstore", "");
-  head.add("x-fc-qualifier", runnable.qualifier.empty() ? std::string(functions::kLatest) : runnable.qualifier);
+  auto logs = functions::log_target(runnable.service);
+  head.add("x-fc-service-logproject", logs.project);
+  head.add("x-fc-service-logstore", logs.store);
+  head.add("x-fc-qualifier", qualifier_of(runnable));
   head.add("x-fc-version-id", runnable.version);
   head.add("x-fc-region", context.region);
   head.add("x-fc-account-id", context.account);
   head.add("x-fc-retry-count", std::to_string(call.retry_count));
+  if (std::string endpoint = functions::tracing_endpoint(runnable.service); !endpoint.empty()) {
+    head.add("x-fc-tracing-opentracing-span-context", span_context(call.request_id));
+    head.add("x-fc-tracing-opentracing-span-baggages", base64_encode("{}"));
+    head.add("x-fc-tracing-jaeger-endpoint", endpoint);
+  }
   if (!call.http.empty()) head.add("x-fc-http-params", fc_http_params(call.http));
 }
 
@@ -74,7 +82,7 @@ std::string lambda_arn(const StartContext& context) {
 }
 
 http::Headers call_head(Contract contract, const StartContext& context, const Call& call, CallType type, int64_t deadline_ms) {
-  constexpr size_t kFields = 20;
+  constexpr size_t kFields = 24;
   http::Headers head;
   head.reserve(kFields);
   head.add("Content-Type", contract == Contract::fc ? "application/octet-stream" : "application/json");

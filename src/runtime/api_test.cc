@@ -46,6 +46,19 @@ TEST(ApiWords, TheHeadOfAnFcCallHasAllThatTheSdkReads) {
             R"({"path":"/a b","method":"POST","requestURI":"/a%20b?q=1&q=2","clientIP":"10.0.0.1","host":"h.example:80","queriesMap":{"q":["1","2"]},"headersMap":{"X-One":["v"],"User-Agent":["ua"],"Cookie":["c=1"]}})");
 }
 
+TEST(ApiWords, WhereLogsAndTracesGoIsToldWhenTheServiceSaysSo) {
+  auto context = context_of("go1");
+  auto runnable = std::make_shared<functions::Runnable>(*context.runnable);
+  runnable->service.vendor["logConfig"] = json::object{{"project", "shop"}, {"logstore", "calls"}};
+  runnable->service.vendor["tracingConfig"] = json::object{{"type", "Jaeger"}, {"params", {{"endpoint", "http://traces.example/api"}}}};
+  context.runnable = runnable;
+  auto head = call_head(Contract::fc, context, {.request_id = "0f8fad5b-d9cb-469f-a165-70867728950e"}, CallType::handle, 0);
+  EXPECT_EQ(head.get("x-fc-service-logproject") + " " + head.get("x-fc-service-logstore"), "shop calls");
+  EXPECT_EQ(head.get("x-fc-tracing-jaeger-endpoint"), "http://traces.example/api");
+  EXPECT_EQ(head.get("x-fc-tracing-opentracing-span-context"), "0f8fad5bd9cb469fa16570867728950e:a16570867728950e:0:1");
+  EXPECT_EQ(head.get("x-fc-tracing-opentracing-span-baggages"), "e30=");
+}
+
 TEST(ApiWords, TheHeadOfALambdaAndOfAnScfCall) {
   auto context = context_of("provided");
   Call call{.request_id = "0f8fad5b-d9cb-469f-a165-70867728950e"};

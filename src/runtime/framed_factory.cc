@@ -125,8 +125,7 @@ std::string framed_start(const StartContext& context, const RuntimeOptions& opti
       {"function",
        {{"name", function.name}, {"handler", function.handler}, {"memory", function.memory_mb}, {"timeout", function.timeout_s},
         {"initialization_timeout", function.initialization_timeout_s}}},
-      {"service",
-       {{"name", function.service}, {"log_project", ""}, {"log_store", ""}, {"qualifier", context.runnable->qualifier}, {"version_id", context.runnable->version}}},
+      {"service", service_about(*context.runnable)},
   });
 }
 

@@ -7,6 +7,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "functions/lifecycle.h"
+#include "functions/observing.h"
 #include "runtime/process.h"
 #include "sys/file.h"
 
@@ -16,6 +17,7 @@ namespace {
 constexpr uint16_t kKnativePort = 8080;  // of a container that names none
 constexpr uint16_t kScfPort = 9000;
 constexpr const char* kStatusField = "x-fc-status";
+constexpr const char* kTracingField = "x-fc-tracing-jaeger-endpoint";
 
 std::unexpected<Failure<StartError>> cannot(std::string what, std::string hint = {}) {
   return fail(StartError::initializer, error_json(hint.empty() ? what : what + ": " + hint, "FunctionNotStarted"), std::move(hint));
@@ -206,8 +208,7 @@ http::Headers fixed_headers(const StartContext& context, Contract contract) {
   }
   if (contract != Contract::fc) return headers;
   auto handler = [](const std::optional<functions::Hook>& hook) { return hook ? hook->handler : std::string(); };
-  const json::value log = runnable.service.vendor;
-  const json::value* config = find_ignore_case(log, "logConfig");
+  auto logs = functions::log_target(runnable.service);
   headers.add("x-fc-function-name", function.name);
   headers.add("x-fc-function-handler", function.handler);
   headers.add("x-fc-function-memory", std::to_string(function.memory_mb));
@@ -215,14 +216,18 @@ http::Headers fixed_headers(const StartContext& context, Contract contract) {
   headers.add("x-fc-function-initializer", handler(functions::initializer(function)));
   headers.add("x-fc-initialization-timeout", std::to_string(function.initialization_timeout_s));
   headers.add("x-fc-service-name", function.service);
-  headers.add("x-fc-service-logproject", config ? string_or(*config, "project") : std::string());
-  headers.add("x-fc-service-logstore", config ? string_or(*config, "logstore") : std::string());
+  headers.add("x-fc-service-logproject", logs.project);
+  headers.add("x-fc-service-logstore", logs.store);
   headers.add("x-fc-region", context.region);
   headers.add("x-fc-account-id", context.account);
-  headers.add("x-fc-qualifier", runnable.qualifier.empty() ? std::string(functions::kLatest) : runnable.qualifier);
+  headers.add("x-fc-qualifier", qualifier_of(runnable));
   headers.add("x-fc-version-id", runnable.version);
   headers.add("x-fc-instance-lifecycle-pre-stop-handler", handler(functions::pre_stop(function)));
   headers.add("x-fc-instance-lifecycle-pre-freeze-handler", handler(functions::pre_freeze(function)));
+  if (std::string endpoint = functions::tracing_endpoint(runnable.service); !endpoint.empty()) {
+    headers.add(kTracingField, endpoint);
+    headers.add("x-fc-tracing-opentracing-span-baggages", base64_encode("{}"));
+  }
   return headers;
 }
 
@@ -240,6 +245,7 @@ http::ClientRequest request_of(const Call& call, const http::Headers& fixed, Con
   }
   for (const auto& [name, value] : fixed) request.headers.set(name, value);
   if (contract == Contract::fc) add_fc_call(call, description ? &*description : nullptr, request.headers);
+  if (fixed.has(kTracingField)) request.headers.set("x-fc-tracing-opentracing-span-context", span_context(call.request_id));
   if (contract == Contract::scf_web) request.headers.set("X-Scf-Request-Id", call.request_id);
   if (contract == Contract::of_watchdog && !request.headers.has("X-Call-Id")) request.headers.set("X-Call-Id", call.request_id);
   return request;

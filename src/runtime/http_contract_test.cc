@@ -57,6 +57,15 @@ TEST(HttpContract, WatchdogProgramsServeTheirUpstreamUrl) {
   EXPECT_FALSE(server_program(context_of("of-watchdog", {{"http_upstream_url", "http://127.0.0.1:1"}}), {}, Contract::of_watchdog));
 }
 
+TEST(HttpContract, EveryCallOfATracedServiceHasASpanOfItsOwn) {
+  auto context = context_of("custom");
+  EXPECT_FALSE(request_of({.request_id = "id-1"}, fixed_headers(context, Contract::fc), Contract::fc).headers.has("x-fc-tracing-opentracing-span-context"));
+  const_cast<functions::Runnable&>(*context.runnable).service.vendor["tracingConfig"] = json::object{{"type", "Jaeger"}, {"params", {{"endpoint", "http://traces.example"}}}};
+  auto request = request_of({.request_id = "0f8fad5b-d9cb-469f-a165-70867728950e"}, fixed_headers(context, Contract::fc), Contract::fc);
+  EXPECT_EQ(request.headers.get("x-fc-tracing-opentracing-span-context"), "0f8fad5bd9cb469fa16570867728950e:a16570867728950e:0:1");
+  EXPECT_EQ(request.headers.get("x-fc-tracing-jaeger-endpoint"), "http://traces.example");
+}
+
 TEST(HttpContract, ForwardedHeadersNameTheClientAndGrowAChain) {
   json::object sent{{"X-Forwarded-For", {"1.1.1.1"}}, {"Host", {"hello.example.com"}}, {"TE", {"x"}}, {"Expect", {"100-continue"}}};
   auto request = request_of({.http = described(std::move(sent))}, {}, Contract::knative);

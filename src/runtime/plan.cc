@@ -1,5 +1,6 @@
 #include "runtime/plan.h"
 
+#include "functions/observing.h"
 #include "runtime/layer_paths.h"
 #include "sandbox/etc.h"
 #include "sys/file.h"
@@ -29,7 +30,7 @@ void add_fc(const StartContext& context, const std::string& code, Environment& o
       {"FC_FUNCTION_NAME", function.name},
       {"FC_FUNCTION_HANDLER", function.handler},
       {"FC_FUNCTION_MEMORY_SIZE", std::to_string(function.memory_mb)},
-      {"FC_QUALIFIER", context.runnable->qualifier.empty() ? std::string(functions::kLatest) : context.runnable->qualifier},
+      {"FC_QUALIFIER", qualifier_of(*context.runnable)},
       {"FC_CUSTOM_LISTEN_PORT", "9000"},
       {"FC_SERVER_PORT", "9000"},
       {"ALIBABA_CLOUD_REGION", context.region},
@@ -37,6 +38,23 @@ void add_fc(const StartContext& context, const std::string& code, Environment& o
 }
 
 }  // namespace
+
+std::string qualifier_of(const functions::Runnable& runnable) { return runnable.qualifier.empty() ? std::string(functions::kLatest) : runnable.qualifier; }
+
+json::object service_about(const functions::Runnable& runnable) {
+  auto logs = functions::log_target(runnable.service);
+  return {{"name", runnable.function.service}, {"log_project", logs.project}, {"log_store", logs.store},
+          {"qualifier", qualifier_of(runnable)}, {"version_id", runnable.version}};
+}
+
+std::string span_context(const std::string& request_id) {
+  constexpr size_t kTraceDigits = 32, kSpanDigits = 16;
+  std::string trace;
+  for (char c : request_id)
+    if (std::isxdigit(static_cast<unsigned char>(c))) trace += c;
+  trace.resize(kTraceDigits, '0');
+  return fmt::format("{}:{}:0:1", trace, trace.substr(kTraceDigits - kSpanDigits));
+}
 
 Places places(const functions::Runnable& runnable, const RuntimeOptions& options, Contract contract) {
   if (options.unsafe_no_sandbox) return {runnable.code_path, runnable.layers_path, options.runtimes_folder, options.libraries_folder};

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "runtime/instance.h"
 #include "runtime/runtimes.h"
 #include "sandbox/plan.h"
@@ -24,6 +25,12 @@ struct Places {
   std::string code, layers, runtimes, libraries;
 };
 Places places(const functions::Runnable& runnable, const RuntimeOptions& options, Contract contract);
+
+// The service in a handler's context: {name, log_project, log_store, qualifier, version_id}.
+json::object service_about(const functions::Runnable& runnable);
+std::string qualifier_of(const functions::Runnable& runnable);  // "LATEST" when the call named none
+// The root of a call's trace, as Jaeger's clients write it; the digits are the request's own, so that a trace can be found by its request.
+std::string span_context(const std::string& request_id);
 
 Environment environment(const StartContext& context, const RuntimeOptions& options, Contract contract);
 // Of these, the part that says whom to trust. Interpreters read it when they start, which may be before they have a function.

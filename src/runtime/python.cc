@@ -45,8 +45,7 @@ std::string zygote_configuration(const StartContext& context, const RuntimeOptio
       {"account", context.account},
       {"environment", json::value_from(environment(context, options, Contract::fc))},
       {"function", {{"name", function.name}, {"handler", function.handler}, {"memory", function.memory_mb}, {"timeout", function.timeout_s}}},
-      {"service",
-       {{"name", function.service}, {"log_project", ""}, {"log_store", ""}, {"qualifier", context.runnable->qualifier}, {"version_id", context.runnable->version}}},
+      {"service", service_about(*context.runnable)},
   });
 }
 
