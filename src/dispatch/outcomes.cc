@@ -1,10 +1,9 @@
 #include "dispatch/outcomes.h"
 
-#include <sys/wait.h>
-
 #include <algorithm>
 
 #include "dispatch/pool.h"
+#include "sys/process.h"
 
 namespace mayfly::dispatch {
 namespace {
@@ -21,12 +20,8 @@ std::string measured(const runtime::Reply& reply) {
   return fmt::format("(duration: {}ms, maxMemoryUsage: {}MB)", reply.run_us / kMicrosPerMilli, reply.memory_bytes / kBytesPerMb);
 }
 
-// " by signal 11", " with status 3", or nothing when it is not known.
-std::string how_it_ended(int status) {
-  if (WIFSIGNALED(status)) return fmt::format(" by signal {}", WTERMSIG(status));
-  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) return fmt::format(" with status {}", WEXITSTATUS(status));
-  return {};
-}
+// " by signal 11 (SIGSEGV)", " with status 3", or nothing when it is not known.
+std::string how_it_ended(int status) { return status == 0 ? std::string() : " " + sys::how_it_ended(status); }
 
 // " (the interpreter was not ready in time)": what the runtime says besides that it took too long.
 std::string detail_of(const std::string& message) {

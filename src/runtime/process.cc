@@ -1,7 +1,6 @@
 #include "runtime/process.h"
 
 #include <signal.h>
-#include <sys/wait.h>
 
 #include <cerrno>
 
@@ -39,10 +38,7 @@ int64_t Process::memory_bytes() {
 void Process::kill() { sys::kill(parts_.pidfd, SIGKILL); }
 void Process::terminate() { sys::kill(parts_.pidfd, SIGTERM); }
 
-std::string Process::how_it_ended() const {
-  if (WIFSIGNALED(exit_status_)) return fmt::format("the program was ended by signal {}", WTERMSIG(exit_status_));
-  return fmt::format("the program ended with status {}", WEXITSTATUS(exit_status_));
-}
+std::string Process::how_it_ended() const { return "the program ended " + sys::how_it_ended(exit_status_); }
 
 io::Task<void> Process::gone() { (void)co_await gone_.wait(); }
 io::Task<io::Wait> Process::gone(io::Deadline deadline) { co_return co_await gone_.wait(deadline); }

@@ -38,7 +38,7 @@ class Process {
   const std::string& id() const { return parts_.instance_id; }
   bool alive() const { return alive_; }
   bool out_of_memory() const { return memory_kills_ > 0 || (heap_ran_out_ && !alive_); }
-  std::string how_it_ended() const;  // "the program ended with status 3", "the program was ended by signal 11"
+  std::string how_it_ended() const;  // "the program ended with status 3"
   int64_t memory_bytes();  // its peak
   void kill();             // does not wait
   void terminate();        // SIGTERM, for those who take it as a wish

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <sstream>
 
@@ -119,6 +120,13 @@ int wait_status(const Child& child) {
     if (errno != EINTR) throw Fault("waitpid", std::to_string(child.pid), errno);
   }
   return status;
+}
+
+std::string how_it_ended(int wait_status) {
+  if (!WIFSIGNALED(wait_status)) return "with status " + std::to_string(WEXITSTATUS(wait_status));
+  std::string number = "by signal " + std::to_string(WTERMSIG(wait_status));
+  const char* name = ::sigabbrev_np(WTERMSIG(wait_status));
+  return name ? number + " (SIG" + name + ")" : number;
 }
 
 void wait_end(const Fd& pidfd) {

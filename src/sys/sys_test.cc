@@ -81,6 +81,12 @@ TEST(Process, IsKilledByItsPidfdOnceAndForAll) {
   EXPECT_EQ(peak_memory_bytes(child.pidfd), 0u);
 }
 
+TEST(Process, ItsEndIsToldByStatusOrSignal) {
+  EXPECT_EQ(how_it_ended(3 << 8), "with status 3");
+  EXPECT_EQ(how_it_ended(SIGSEGV), "by signal 11 (SIGSEGV)");
+  EXPECT_EQ(how_it_ended(SIGRTMIN + 3), "by signal 37") << "it has no name";
+}
+
 TEST(Process, ThatDoesNotExistIsAFault) { EXPECT_THROW(spawn({.path = "/no/such/program", .arguments = {"x"}}), Fault); }
 
 class InCgroup : public testing::Test {
