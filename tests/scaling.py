@@ -74,6 +74,8 @@ class Scaling(unittest.TestCase):
         about = self.server.cli_json("scale", "scale/cli", "--min", "0", "--reserved", "0", "--kpa", "target=5", "--kpa", "window=30s")
         self.assertEqual(about["annotations"]["autoscaling.knative.dev/window"], "30s")
         support.wait_until(lambda: len(self.server.cli_json("scale", "scale/cli")["now"]["scalers"]) == 1, 10, "the scaler")
+        mistyped = self.server.cli("scale", "scale/cli", "--kpa", "tarjet=1", check=False)
+        self.assertIn("tarjet is no annotation", mistyped.stderr)
         refused = self.server.cli("scale", "scale/cli", "--kpa", "window=1s", check=False)
         self.assertIn("must be a duration from 6s to 3600s", refused.stderr)
         refused = self.server.cli("scale", "scale/cli", "--reserved", "9000", check=False)

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <set>
 
 #include "base/encoding.h"
 
@@ -33,6 +34,7 @@ class Reader {
   std::optional<std::string> text(std::string_view name, std::string_view older = {}) const {
     for (const std::string& key : {std::string(name), camel(name), std::string(older)}) {
       if (key.empty()) continue;
+      asked_.insert(std::string(kPrefix) + key);
       for (const std::string& full : {std::string(kPrefix) + key, key}) {
         auto found = annotations_.find(full);
         if (found == annotations_.end() || found->value().is_null()) continue;
@@ -72,9 +74,18 @@ class Reader {
     if (problem_.empty()) problem_ = fmt::format("{}{} must be {}, not '{}'", kPrefix, name, expected, sent);
   }
   const std::string& problem() const { return problem_; }
+  // The first annotation of the autoscaler's that was not asked for.
+  std::string unknown() const {
+    for (const auto& each : annotations_) {
+      std::string name(each.key());
+      if (name.starts_with(kPrefix) && !asked_.contains(name)) return name;
+    }
+    return {};
+  }
 
  private:
   const json::object& annotations_;
+  mutable std::set<std::string> asked_;
   std::string problem_;
 };
 
@@ -128,13 +139,28 @@ bool asks_for_kpa(const json::object& annotations) {
   return asked && (*asked == "kpa" || *asked == "kpa.autoscaling.knative.dev");
 }
 
-Expected<KpaSettings, KpaSettingsError> kpa_settings(const json::object& annotations, int64_t container_concurrency) {
-  Reader in(annotations);
+namespace {
+
+KpaSettings read_all(Reader& in, int64_t container_concurrency) {
   KpaSettings out;
   if (auto kind = in.text("class")) in.among("class", *kind, {"kpa", "kpa.autoscaling.knative.dev", "hpa.autoscaling.knative.dev"});
   read_target(in, out, container_concurrency);
   read_windows(in, out);
   read_scale(in, out);
+  return out;
+}
+
+}  // namespace
+
+std::string unknown_kpa_name(const json::object& annotations) {
+  Reader in(annotations);
+  (void)read_all(in, 0);
+  return in.unknown();
+}
+
+Expected<KpaSettings, KpaSettingsError> kpa_settings(const json::object& annotations, int64_t container_concurrency) {
+  Reader in(annotations);
+  KpaSettings out = read_all(in, container_concurrency);
   if (!in.problem().empty()) return fail(KpaSettingsError::invalid, in.problem());
   return out;
 }

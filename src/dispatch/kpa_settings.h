@@ -42,6 +42,9 @@ enum class KpaSettingsError { invalid };
 // or numbers. `container_concurrency` is what one instance takes at once; 0: any number. Members that are not the autoscaler's are ignored.
 Expected<KpaSettings, KpaSettingsError> kpa_settings(const json::object& annotations, int64_t container_concurrency);
 
+// The first annotation with the prefix that is none of the autoscaler's: a typing mistake where a person writes them; "" if there is none.
+std::string unknown_kpa_name(const json::object& annotations);
+
 // "kpa" and "kpa.autoscaling.knative.dev" ask for this autoscaler; absent does not.
 bool asks_for_kpa(const json::object& annotations);
 

@@ -204,6 +204,12 @@ TEST(KpaSettings, ReadEveryAnnotationAndItsRange) {
   EXPECT_FALSE(kpa_settings({{"min-scale", 3}, {"max-scale", 2}}, 0));
 }
 
+TEST(KpaSettings, NamesTheAnnotationThatIsNoneOfTheAutoscalers) {
+  const std::string prefix = "autoscaling.knative.dev/";
+  EXPECT_EQ(unknown_kpa_name({{prefix + "class", "kpa"}, {prefix + "maxScale", "3"}, {prefix + "target-burst-capacity", "0"}, {"team", "shop"}}), "");
+  EXPECT_EQ(unknown_kpa_name({{prefix + "target", "3"}, {prefix + "tarjet", "3"}}), prefix + "tarjet");
+}
+
 TEST(Kpa, TheFirstRequestIsDecidedAtOnce) {
   Kpa kpa({}, 0, s(0));
   kpa.in_flight_is(1, s(0.3));

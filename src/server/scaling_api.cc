@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "dispatch/kpa_settings.h"
 #include "dispatch/limits.h"
 #include "runtime/runtimes.h"
 #include "server/native_reply.h"
@@ -62,6 +63,8 @@ std::string ScalingApi::check(const functions::Function& function, const Wish& w
   if (wish.annotations) {
     auto read = dispatch::kpa_settings(*wish.annotations, static_cast<int64_t>(runtime::concurrency_of(function)));
     if (!read) return read.error().message;
+    if (std::string unknown = dispatch::unknown_kpa_name(*wish.annotations); !unknown.empty())
+      return fmt::format("{} is no annotation of Knative's autoscaler, as target, window and max-scale are", unknown);
   }
   if (!wish.reserved) return {};
   int64_t others_mb = 0;
