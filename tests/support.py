@@ -31,18 +31,22 @@ warnings.simplefilter("ignore", ResourceWarning)  # and leave files open
 
 class Mayfly:
     """One server on one data folder; start and kill as often as a test likes."""
+    runner = ()  # a command that runs the server
 
     def __init__(self, *arguments):
-        self.data = tempfile.mkdtemp(prefix="mayfly-test-")
+        self.data = self.make_data()
         self.arguments = list(arguments)
         self.process = None
         self.log = open(os.path.join(self.data, "server.out"), "ab")
         self.start()
 
+    def make_data(self):
+        return tempfile.mkdtemp(prefix="mayfly-test-")
+
     def start(self):
         info = pathlib.Path(self.data, "server.json")
         info.unlink(missing_ok=True)
-        command = [BINARY, "up", "--data-dir", self.data, "--port", "0", "--tls-port", "0", "--runtimes", str(SOURCE / "runtimes"), *self.arguments]
+        command = [*self.runner, BINARY, "up", "--data-dir", self.data, "--port", "0", "--tls-port", "0", "--runtimes", str(SOURCE / "runtimes"), *self.arguments]
         if LIBRARIES:
             command += ["--libraries", LIBRARIES]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)

@@ -126,6 +126,7 @@ io::Task<Expected<ApiFactory::Launched, StartError>> ApiFactory::launch(StartCon
   plan.command = {program};
   plan.environment = as_list(api_environment(context, options, contract, address, host_.shard().clock().wall_us()));
   plan.cores = io::usable_cores();
+  plan.memory_bytes = static_cast<uint64_t>(function.memory_mb) << 20;
   plan.folder = places(*context.runnable, options, contract).code;
   auto group = host_.group("instance", static_cast<uint64_t>(function.memory_mb) << 20, kMaxProcesses);
   MAYFLY_CO_TRY(out.box, co_await host_.launch(std::move(plan), std::move(group), io::Deadline::after_us(host_.shard(), kLaunchUs)));

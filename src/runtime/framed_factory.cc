@@ -91,7 +91,7 @@ std::vector<std::string> interpreter_command(const Runtime& runtime, const funct
     if (!chooses_own_heap(function)) command.push_back(fmt::format("--max-old-space-size={}", heap_mb));
     command.push_back(folder + "/main.js");
   } else if (runtime.prefix == "php") {
-    command.push_back(folder + "/main.php");
+    for (const std::string& option : {std::string("-d"), fmt::format("memory_limit={}M", heap_mb), folder + "/main.php"}) command.push_back(option);
   } else if (runtime.prefix == "java") {
     for (const std::string& option : {fmt::format("-Xmx{}m", heap_mb), "@" + folder + "/options", "-XX:SharedArchiveFile=" + folder + "/mayfly.jsa"}) command.push_back(option);
     for (const std::string& option : {std::string("-cp"), folder + "/mayfly.jar:" + folder + "/gson.jar", std::string("mayfly.Main")}) command.push_back(option);
@@ -140,6 +140,7 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_own(StartContext context, A
   plan.command = {inside.code + "/" + program_of(function)};
   plan.environment = as_list(environment(context, options, Contract::fc));
   plan.folder = inside.code;
+  plan.memory_bytes = memory_limit(function);
   co_return co_await host_.launch(std::move(plan), host_.group("instance", memory_limit(function), kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
 }
 
@@ -187,6 +188,7 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_with_function(StartContext 
   plan.command = interpreter_command(runtime, function, options);
   plan.environment = as_list(environment(context, options, Contract::fc));
   plan.folder = places(*context.runnable, options, Contract::fc).code;
+  plan.memory_bytes = memory_limit(function);
   co_return co_await host_.launch(std::move(plan), host_.group("instance", memory_limit(function), kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
 }
 
@@ -201,7 +203,7 @@ io::Task<FramedFactory::Boxed> FramedFactory::take_generic(StartContext context,
   } else {
     MAYFLY_CO_TRY(box, co_await launch_generic(runtime, command));
   }
-  if (auto& cgroup = box->sandbox().cgroup()) cgroup->set_limits({memory_limit(function), kMaxProcesses});
+  host_.hold_memory(*box, memory_limit(function));
   MAYFLY_CO_TRY_VOID(co_await host_.mount_function(box, *context.runnable));
   co_return box;
 }

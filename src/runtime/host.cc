@@ -13,6 +13,8 @@ namespace {
 
 constexpr const char* kGroupPrefix = "mayfly-";
 constexpr int64_t kMountUs = 10 * kMicrosPerSecond;  // milliseconds, unless the machine swaps
+// Where there are no cgroups what counts is mapped memory, used or not: stacks of threads, arenas of allocators. An empty node has 50 MB of it.
+constexpr uint64_t kMappedBytes = 256ull << 20;
 
 io::Task<void> end_egress(std::shared_ptr<Egress> egress) { co_await egress->close(); }
 
@@ -68,10 +70,20 @@ std::optional<sys::Cgroup> Host::group(const std::string& name, uint64_t memory_
   return sys::Cgroup(*cgroups_, fmt::format("{}/{}-{}-{}", cgroup_name_, name, shard_.index(), next_group_++), {memory_bytes, processes});
 }
 
+void Host::hold_memory(Box& box, uint64_t memory_bytes) {
+  if (auto& cgroup = box.sandbox().cgroup()) cgroup->set_limits({memory_bytes, kMaxProcesses});
+  else if (!cgroups_) sys::limit_memory(box.sandbox().program(), memory_bytes + kMappedBytes);
+}
+
 std::string Host::new_instance_id() { return "c-" + rng_.hex(24); }
 
 io::Task<Expected<std::shared_ptr<Box>, StartError>> Host::launch(sandbox::Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline) {
-  if (!cgroups_) plan.processes = kMaxProcesses;
+  if (cgroups_) {
+    plan.memory_bytes = 0;
+  } else {
+    plan.processes = kMaxProcesses;
+    if (plan.memory_bytes > 0) plan.memory_bytes += kMappedBytes;
+  }
   auto launched = co_await nursery_.launch(std::move(plan), std::move(cgroup), deadline);
   if (!launched) co_return std::unexpected(start_error(launched.error()));
   co_return std::make_shared<Box>(*this, doors_, std::move(*launched));

@@ -54,6 +54,8 @@ class Host {
 
   // A memory group of its own, or none where the machine has none for us.
   std::optional<sys::Cgroup> group(const std::string& name, uint64_t memory_bytes, uint64_t processes);
+  // Of a program that was launched before its function was known.
+  void hold_memory(Box& box, uint64_t memory_bytes);
   std::string new_instance_id();  // "c-" and 24 hex digits
 
   // A sandbox with its program running.

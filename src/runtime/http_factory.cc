@@ -147,6 +147,7 @@ io::Task<Expected<std::shared_ptr<Box>, StartError>> HttpFactory::launch(const S
   plan.command = std::move(program.command);
   plan.environment = as_list(program.environment);
   plan.cores = io::usable_cores();
+  plan.memory_bytes = static_cast<uint64_t>(function.memory_mb) << 20;
   plan.folder = places(*context.runnable, options, contract).code;
   auto cgroup = host_.group("instance", static_cast<uint64_t>(function.memory_mb) << 20, kMaxProcesses);
   co_return co_await host_.launch(std::move(plan), std::move(cgroup), io::Deadline::after_us(host_.shard(), kLaunchUs));

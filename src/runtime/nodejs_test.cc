@@ -148,6 +148,7 @@ TEST(FramedStart, LeavesNodesHeapToAFunctionThatChoosesIt) {
   function.memory_mb = 256;
   const Runtime& node = *find_runtime(function.runtime);
   EXPECT_EQ(interpreter_command(node, function, {}), (std::vector<std::string>{"/usr/bin/node", "--max-old-space-size=192", "/mayfly/nodejs/main.js"}));
+  EXPECT_EQ(interpreter_command(*find_runtime("php8.2"), function, {}), (std::vector<std::string>{"/usr/bin/php", "-d", "memory_limit=192M", "/mayfly/php/main.php"}));
   function.environment["NODE_OPTIONS"] = "--no-warnings --max_old_space_size=64";
   EXPECT_EQ(interpreter_command(node, function, {}), (std::vector<std::string>{"/usr/bin/node", "/mayfly/nodejs/main.js"}));
 }

@@ -32,6 +32,7 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> StdioFactory::start(St
   plan.command = {runner, std::string(kStdioRunnerArgument), classic ? "classic" : "of-watchdog"};
   plan.environment = as_list(environment(context, options, contract));
   plan.cores = io::usable_cores();
+  plan.memory_bytes = static_cast<uint64_t>(function.memory_mb) << 20;
   plan.folder = places(*context.runnable, options, contract).code;
   auto cgroup = host_.group("instance", static_cast<uint64_t>(function.memory_mb) << 20, kMaxProcesses);
   MAYFLY_CO_TRY(auto box, co_await host_.launch(std::move(plan), std::move(cgroup), io::Deadline::after_us(host_.shard(), kLaunchUs)));

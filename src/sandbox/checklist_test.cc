@@ -125,6 +125,15 @@ TEST_F(Contained, LimitsAreWhatTheProgramIsToldTheyAre) {
   EXPECT_EQ(printed_by(plan), "200 200\n");
 }
 
+TEST_F(Contained, MemoryIsHeldWithoutAGroupToo) {
+  Plan plan = python("kept = []\n"
+                     "try:\n"
+                     "    while len(kept) < 400: kept.append(bytearray(1 << 20))\n"
+                     "except MemoryError: print('refused', len(kept) > 100)");
+  plan.memory_bytes = 200 << 20;
+  EXPECT_EQ(printed_by(plan), "refused True\n");
+}
+
 TEST_F(Contained, RunsOnTheCoresOfItsPlan) {
   Plan plan = python("print(sorted(os.sched_getaffinity(0)))");
   plan.cores = {io::usable_cores().front()};

@@ -33,6 +33,7 @@ json::value to_value(const Plan& plan) {
       {"folder", plan.folder},
       {"open_files", plan.open_files},
       {"processes", plan.processes},
+      {"memory_bytes", plan.memory_bytes},
       {"cores", json::value_from(plan.cores)},
   };
 }
@@ -54,6 +55,7 @@ Plan plan_from_value(const json::value& from) {
   plan.folder = view(from.at("folder").as_string());
   plan.open_files = from.at("open_files").to_number<uint64_t>();
   plan.processes = from.at("processes").to_number<uint64_t>();
+  plan.memory_bytes = from.at("memory_bytes").to_number<uint64_t>();
   plan.cores = json::value_to<std::vector<int>>(from.at("cores"));
   return plan;
 }

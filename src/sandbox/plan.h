@@ -41,6 +41,7 @@ struct Plan {
   std::string folder;                         // working directory inside
   uint64_t open_files = 1024;                 // RLIMIT_NOFILE
   uint64_t processes = 0;                     // RLIMIT_NPROC; 0: left to the cgroup
+  uint64_t memory_bytes = 0;                  // RLIMIT_DATA, of each process; 0: left to the cgroup
   // Where the program may run; empty: on the core of the shard that launches it, for those that choose for themselves later.
   std::vector<int> cores;
   bool operator==(const Plan&) const = default;

@@ -30,6 +30,7 @@ void limit_resources(const Plan& plan) {
   set_limit(RLIMIT_NOFILE, plan.open_files, "nofile");
   set_limit(RLIMIT_MSGQUEUE, kMessageQueueBytes, "msgqueue");
   set_limit(RLIMIT_MEMLOCK, kLockedBytes, "memlock");
+  if (plan.memory_bytes > 0) set_limit(RLIMIT_DATA, plan.memory_bytes, "data");
   if (plan.processes > 0) set_limit(RLIMIT_NPROC, plan.processes, "nproc");
   else raise_limit(RLIMIT_NPROC, "nproc");  // the cgroup holds it
 }

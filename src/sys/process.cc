@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -112,6 +113,12 @@ uint64_t peak_memory_bytes(const Fd& pidfd) {
   int64_t pid = pid_of(pidfd);
   if (pid <= 0) return 0;
   return static_cast<uint64_t>(labelled("/proc/" + std::to_string(pid) + "/status", "VmHWM:")) << 10;
+}
+
+void limit_memory(const Fd& pidfd, uint64_t bytes) {
+  auto pid = static_cast<pid_t>(labelled("/proc/self/fdinfo/" + std::to_string(pidfd.get()), "Pid:"));
+  rlimit limit{bytes, bytes};
+  if (pid > 0 && ::prlimit(pid, RLIMIT_DATA, &limit, nullptr) < 0 && errno != ESRCH) throw Fault("prlimit", std::to_string(pid), errno);
 }
 
 int wait_status(const Child& child) {

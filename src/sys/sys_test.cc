@@ -81,6 +81,15 @@ TEST(Process, IsKilledByItsPidfdOnceAndForAll) {
   EXPECT_EQ(peak_memory_bytes(child.pidfd), 0u);
 }
 
+TEST(Process, ItsMemoryIsLimitedFromOutside) {
+  Child child = spawn({.path = "/bin/sleep", .arguments = {"sleep", "60"}});
+  limit_memory(child.pidfd, 100 << 20);
+  EXPECT_NE(read_file("/proc/" + std::to_string(child.pid) + "/limits").find("Max data size             104857600            104857600"), std::string::npos);
+  kill(child.pidfd, SIGKILL);
+  wait_status(child);
+  limit_memory(child.pidfd, 1);
+}
+
 TEST(Process, ItsEndIsToldByStatusOrSignal) {
   EXPECT_EQ(how_it_ended(3 << 8), "with status 3");
   EXPECT_EQ(how_it_ended(SIGSEGV), "by signal 11 (SIGSEGV)");
