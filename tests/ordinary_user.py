@@ -33,7 +33,7 @@ function handler($event, $context) {
     return $event;
 }
 """
-SERVER = """
+SERVER = """#!/usr/bin/python3
 import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
@@ -66,9 +66,8 @@ class OrdinaryUser(unittest.TestCase):
         cls.fc = cls.server.fc()
         cls.fc.create_service("mine")
         for name, runtime, file, code in (("python", "python3", "index.py", PYTHON), ("node", "nodejs20", "index.js", NODE), ("php", "php8.2", "index.php", PHP),
-                                          ("server", "custom", "server.py", SERVER)):
-            cls.fc.create_function("mine", name, runtime, "index.handler", codeZipFile=support.zip_file({file: code}), memorySize=128, timeout=60,
-                                   **({"customRuntimeConfig": {"command": ["python3", "server.py"]}} if name == "server" else {}))
+                                          ("server", "custom", "bootstrap", SERVER)):
+            cls.fc.create_function("mine", name, runtime, "index.handler", codeZipFile=support.zip_file({file: code}), memorySize=128, timeout=60)
 
     def test_functions_run(self):
         for name in ("python", "node", "php", "server"):
