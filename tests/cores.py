@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Where Python instances run: short calls on one core, the shard's; long ones wherever the server may, so that one function can use the machine."""
+"""Where and how instances run: short calls on one core, the shard's; long ones wherever the server may, so that one function can use the machine;
+all of them as batch work, which does not interrupt the server when it is woken."""
 import json
 import os
 import unittest
 
 import support
 
-# The event is how many microseconds a call takes; the answer, on which cores it may run.
+# The event is how many microseconds a call takes; the answer, on which cores it may run. An empty event asks how it is scheduled.
 HANDLER = """
 import json, os, time
 def handler(event, context):
+    if not event:
+        return json.dumps(os.sched_getscheduler(0))
     end = time.monotonic_ns() + int(event) * 1000
     while time.monotonic_ns() < end:
         pass
@@ -37,6 +40,9 @@ class Cores(unittest.TestCase):
         self.assertIn(1, [len(self.where(SHORT_US)) for _ in range(20)])
         self.where(LONG_US)
         self.assertEqual(self.where(LONG_US), every)
+
+    def test_instances_are_batch_work(self):
+        self.assertEqual(self.where(b""), os.SCHED_BATCH)
 
 
 if __name__ == "__main__":
