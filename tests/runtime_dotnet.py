@@ -117,6 +117,7 @@ class Events(DotnetTest):
 
     def test_initializer_handler_and_hook_share_an_object(self):
         worker = self.started("Events::Count", initializer="App::Example.Events::Initialize", pre_stop="App::Example.Events::Bye")
+        self.assertTrue(worker.imported, "it says when its initializer begins")
         self.assertEqual([worker.call().payload for _ in range(2)], [b"11", b"12"])
         reply = worker.hook("preStop")
         self.assertEqual((reply.kind, reply.status, reply.call), (REPLY, OK, 77))

@@ -245,6 +245,8 @@ class Initializers(NodeTest):
         code = "let n = 0\nexports.init = async (context) => { await null; n += context.region.length }\nexports.handler = async () => n"
         worker = self.started(code, initializer="index.init")
         self.assertEqual([worker.call().payload for _ in range(2)], [b"11", b"11"])
+        self.assertTrue(worker.imported, "it says when its initializer begins")
+        self.assertFalse(self.started("exports.handler = async () => 1").imported)
         phases = json.loads(worker.started.meta)
         self.assertGreater(phases["import_us"], 0)
         self.assertGreaterEqual(worker.started.duration_us, phases["import_us"] + phases["init_us"])

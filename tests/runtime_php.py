@@ -27,6 +27,7 @@ class Events(PhpTest):
 
     def test_state_stays_between_calls_and_the_top_level_is_global(self):
         worker = self.started("$count = 1;\nfunction init($context) { global $count; $count++; }\nfunction handler($event, $context) { global $count; return $count++; }", initializer="index.init")
+        self.assertTrue(worker.imported, "it says when its initializer begins")
         self.assertEqual([worker.call().payload for _ in range(2)], [b"2", b"3"])
         self.assertGreater(json.loads(worker.started.meta)["import_us"], 0)
 

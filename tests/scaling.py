@@ -13,6 +13,8 @@ import requests  # from the libraries that support put on the path
 HANDLER = """
 import json, os, time
 MADE = time.time()
+def begin(context):
+    time.sleep(600)
 def handler(event, context):
     wish = json.loads(event or b"{}")
     if wish.get("die"):
@@ -103,6 +105,14 @@ class Scaling(unittest.TestCase):
     def test_a_timeout_says_where_the_time_went(self):
         self.make("slow", timeout=1)
         self.assertRegex(self.failure("slow", b'{"sleep": 5}'), r"Function timed out after 1 seconds \(queued \d+ ms, starting \d+ ms, run 1\d\d\d ms\)")
+
+    def test_a_start_that_takes_too_long_says_where_its_time_went(self):
+        self.make("endless", initializer="index.begin", initializationTimeout=1)
+        phases = r"\(sandbox \d+ ms, runtime \d+ ms, import \d+ ms, init 1\d\d\d ms\)"
+        self.assertRegex(self.failure("endless", b"{}"), "Function initialization timed out after 1 seconds: its initializer has not returned " + phases)
+        line = next(line for line in self.server.cli("logs", "scale/endless").stdout.splitlines() if "REPORT RequestId" in line)
+        self.assertRegex(line, r"Cold Start: \d+\.\d\d ms \(sandbox .*, runtime .*, import .*, init 1\d\d\d\.\d\d\)")
+        self.assertGreaterEqual(self.describe("endless")["recent"][0]["initUs"], 1_000_000)
 
     def test_the_log_reports_every_call(self):
         self.make("reports")

@@ -7,7 +7,7 @@
 const fs = require('fs');
 const net = require('net');
 
-const Kind = { START: 1, READY: 2, CALL: 3, REPLY: 4, FAILED: 5, HEAD: 6, CHUNK: 7, HOOK: 8 };
+const Kind = { START: 1, READY: 2, CALL: 3, REPLY: 4, FAILED: 5, HEAD: 6, CHUNK: 7, HOOK: 8, IMPORTED: 9 };
 const OK = 0, HANDLED_ERROR = 1;
 
 const HEADER_SIZE = 24;

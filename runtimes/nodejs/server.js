@@ -72,7 +72,11 @@ class Server {
         if (handler) this._hooks[hook] = await resolve(handler, start.code);
       }
       const importUs = sinceUs(began), initBegan = performance.now();
-      if (initializer) await this._initialize(initializer);
+      if (initializer) {
+        this.link.send(Kind.IMPORTED, 0, OK, 0, '', '');
+        this.link.flush();  // the initializer may block
+        await this._initialize(initializer);
+      }
       const initUs = initializer ? sinceUs(initBegan) : 0;
       this._ready(sinceUs(began), importUs, initUs);
     } catch (error) {

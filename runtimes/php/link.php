@@ -12,7 +12,7 @@ final class Frame
 
 final class Link
 {
-    public const START = 1, READY = 2, CALL = 3, REPLY = 4, FAILED = 5, HEAD = 6, CHUNK = 7, HOOK = 8;
+    public const START = 1, READY = 2, CALL = 3, REPLY = 4, FAILED = 5, HEAD = 6, CHUNK = 7, HOOK = 8, IMPORTED = 9;
     public const OK = 0, HANDLED_ERROR = 1;
     public const MAX_PAYLOAD = 33 << 20;  // kMaxPayloadBytes of frame.h
 

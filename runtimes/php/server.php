@@ -130,6 +130,7 @@ final class Server
         $this->importUs = $this->sinceUs($this->began);
         $initBegan = microtime(true);
         if ($initializer) {
+            $this->link->send(Link::IMPORTED);
             $initializer($this->context('', 0));
         }
         $this->started = true;

@@ -7,7 +7,7 @@ import struct
 
 HEADER = struct.Struct("<IIBBHIQ")  # payload size, meta size, kind, status, retries, call, duration in us
 
-START, READY, CALL, REPLY, FAILED, HEAD, CHUNK, HOOK = 1, 2, 3, 4, 5, 6, 7, 8
+START, READY, CALL, REPLY, FAILED, HEAD, CHUNK, HOOK, IMPORTED = 1, 2, 3, 4, 5, 6, 7, 8, 9
 OK, HANDLED_ERROR = 0, 1
 IN_MEMFD = 0x80
 

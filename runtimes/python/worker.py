@@ -232,6 +232,7 @@ class Server:
         self.imported_ns = time.perf_counter_ns()
         if configuration["initializer"]:
             initializer = _resolve(configuration["initializer"], configuration["code"])
+            self._link.send(frames.IMPORTED)
             try:
                 initializer(self._context("", 0))
             except SystemExit:

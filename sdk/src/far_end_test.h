@@ -57,8 +57,11 @@ class FarEnd {
   }
   Received start(const Json& json = start_json()) {
     send({.kind = FrameKind::start}, "", json.dump());
-    return receive();
+    Received first = receive();
+    imported_ = first.header.kind == FrameKind::imported;
+    return imported_ ? receive() : first;
   }
+  bool imported() const { return imported_; }  // it said that its initializer began
 
   static std::string meta(std::string_view http = "", std::string_view request_id = "r-1") {
     return std::string(request_id) + '\1' + std::string("id\0secret\0token", 15) + '\1' + std::string(http);
@@ -138,6 +141,7 @@ class FarEnd {
 
  private:
   std::vector<Function> functions_;
+  bool imported_ = false;
   int fd_ = -1;
   int status_ = -1;
   std::thread thread_;

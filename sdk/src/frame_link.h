@@ -19,7 +19,7 @@
 
 namespace mayfly::detail {
 
-enum class FrameKind : uint8_t { start = 1, ready = 2, call = 3, reply = 4, failed = 5, head = 6, chunk = 7, hook = 8 };
+enum class FrameKind : uint8_t { start = 1, ready = 2, call = 3, reply = 4, failed = 5, head = 6, chunk = 7, hook = 8, imported = 9 };
 enum class FrameStatus : uint8_t { ok = 0, handled_error = 1 };
 
 struct FrameHeader {

@@ -30,6 +30,7 @@ static_assert(same(sdk::FrameKind::start, runtime::FrameKind::start) && same(sdk
 static_assert(same(sdk::FrameKind::call, runtime::FrameKind::call) && same(sdk::FrameKind::reply, runtime::FrameKind::reply));
 static_assert(same(sdk::FrameKind::failed, runtime::FrameKind::failed) && same(sdk::FrameKind::head, runtime::FrameKind::head));
 static_assert(same(sdk::FrameKind::chunk, runtime::FrameKind::chunk) && same(sdk::FrameKind::hook, runtime::FrameKind::hook));
+static_assert(same(sdk::FrameKind::imported, runtime::FrameKind::imported));
 static_assert(same(sdk::FrameStatus::ok, runtime::FrameStatus::ok) && same(sdk::FrameStatus::handled_error, runtime::FrameStatus::handled_error));
 static_assert(sdk::kInMemfd == runtime::kInMemfd && sdk::kMemfdBytes == runtime::kMemfdBytes);
 static_assert(sdk::kMaxMetaBytes == runtime::kMaxMetaBytes && sdk::kMaxPayloadBytes == runtime::kMaxPayloadBytes);

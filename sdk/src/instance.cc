@@ -94,6 +94,7 @@ const Function* Instance::start(const Frame& frame) {
     why = "Initializer '" + std::string(initializer) + "' is asked for, but function '" + function->name() + "' has none";
   if (!why.empty()) return fail(error_body(why, "HandlerNotFound")), nullptr;
   try {
+    if (function->initializer()) link_.send({.kind = FrameKind::imported}, {}, {}, When::now);
     Caller(*function, about_, link_).run(function->initializer(), keys_);
   } catch (...) {
     return fail(error_body()), nullptr;

@@ -32,6 +32,7 @@ TEST(SdkInstance, AnswersReadyAndThenCalls) {
   FarEnd far({echo()});
   Received ready = far.start();
   EXPECT_EQ(ready.header.kind, FrameKind::ready);
+  EXPECT_FALSE(far.imported()) << "it has no initializer";
   EXPECT_TRUE(Json::parse(ready.meta)["init_us"].is_number());
   Received reply = far.call("some bytes");
   EXPECT_EQ(reply.header.kind, FrameKind::reply);
@@ -80,6 +81,7 @@ TEST(SdkInstance, RunsTheInitializerBeforeReady) {
   FarEnd far({echo().initializer([&](Context& context) { initialized = context.instance_id() == "c-1"; })});
   EXPECT_EQ(far.start().header.kind, FrameKind::ready);
   EXPECT_TRUE(initialized);
+  EXPECT_TRUE(far.imported());
 }
 
 TEST(SdkInstance, AnInitializerThatThrowsFailsTheStart) {

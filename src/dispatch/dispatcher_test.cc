@@ -122,6 +122,38 @@ TEST_F(DispatcherTest, AFailedInitializerIsTheAnswerToEverybodyWhoWaits) {
   EXPECT_TRUE(invoke("echo"));
 }
 
+TEST_F(DispatcherTest, AStartThatTookTooLongSaysWhereItsTimeWent) {
+  open({.max_instances_per_function = 1, .memory_budget_mb = 1'000});
+  world_.start_us = 13'000'000;
+  world_.start_failure = {runtime::StartError::timed_out, "Function initialization timed out after 13 seconds: importing its code has not ended", "",
+                          {.sandbox_us = 2'000, .runtime_us = 198'000, .import_us = 12'800'000}};
+  std::vector<Result> results;
+  spawn("echo", results);
+  loop_.run_for(10'000'000);
+  spawn("echo", results);
+  loop_.wait(group_.drain());
+  ASSERT_EQ(results.size(), 2u);
+  for (const Result& result : results) {
+    EXPECT_EQ(result->kind, Outcome::Kind::timed_out);
+    EXPECT_TRUE(result->cold);
+    EXPECT_EQ(result->body, R"j({"errorMessage":"Function initialization timed out after 13 seconds: importing its code has not ended (sandbox 2 ms, runtime 198 ms, import 12800 ms, init 0 ms); raise initializationTimeout if importing and initializing need longer","errorType":"FunctionTimedOut"})j");
+  }
+  EXPECT_EQ(results[0]->phases.sandbox_us, 2'000);
+  EXPECT_EQ(results[0]->phases.runtime_us, 198'000);
+  EXPECT_EQ(results[0]->phases.import_us, 12'800'000);
+  EXPECT_EQ(results[0]->phases.queued_us, 0);
+  EXPECT_EQ(results[1]->phases.import_us, 3'000'000) << "of what it waited for";
+  EXPECT_EQ(results[1]->phases.total_us(), 3'000'000);
+  EXPECT_EQ(recorder_.outcomes[0].phases.import_us, 12'800'000) << "records and logs have it too";
+}
+
+TEST_F(DispatcherTest, AFailedStartThatSaysNothingOfItsPhasesWasTheMachines) {
+  world_.start_failure = {runtime::StartError::timed_out, "the interpreter was not ready in time", ""};
+  Result late = invoke("echo");
+  EXPECT_EQ(late->body, R"({"errorMessage":"Function initialization timed out after 3 seconds: the interpreter was not ready in time; raise initializationTimeout if importing and initializing need longer","errorType":"FunctionTimedOut"})");
+  EXPECT_EQ(late->phases.sandbox_us, 50'000);
+}
+
 TEST_F(DispatcherTest, AMissingRuntimeOrSandboxIsNotTheFunctionsFault) {
   world_.start_failure = {runtime::StartError::unsupported, "no runtime 'cobol'", ""};
   EXPECT_EQ(invoke("echo").error().code, InvokeError::invalid);

@@ -23,12 +23,24 @@ std::string measured(const runtime::Reply& reply) {
 // " by signal 11 (SIGSEGV)", " with status 3", or nothing when it is not known.
 std::string how_it_ended(int status) { return status == 0 ? std::string() : " " + sys::how_it_ended(status); }
 
-// " (the interpreter was not ready in time)": what the runtime says besides that it took too long.
-std::string detail_of(const std::string& message) {
-  return message.empty() || message.starts_with("Function initialization timed out") ? std::string() : fmt::format(" ({})", message);
+// What a start that took too long says: its own words, which may be an error's JSON, behind the vendor's.
+std::string too_long(const Failure<runtime::StartError>& failure, const functions::Function& function) {
+  std::string words = failure.message;
+  if (auto parsed = parse_json(words)) words = string_or(*parsed, "errorMessage", words);
+  if (!words.starts_with("Function initialization timed out"))
+    words = fmt::format("Function initialization timed out after {} seconds{}{}", function.initialization_timeout_s, words.empty() ? "" : ": ", words);
+  const Phases spent = start_phases(failure.phases);
+  if (spent.start_us() > 0)
+    words += fmt::format(" (sandbox {} ms, runtime {} ms, import {} ms, init {} ms)", spent.sandbox_us / kMicrosPerMilli, spent.runtime_us / kMicrosPerMilli,
+                         spent.import_us / kMicrosPerMilli, spent.init_us / kMicrosPerMilli);
+  return words + "; raise initializationTimeout if importing and initializing need longer";
 }
 
 }  // namespace
+
+Phases start_phases(const runtime::StartPhases& started) {
+  return {.sandbox_us = started.sandbox_us, .runtime_us = started.runtime_us, .import_us = started.import_us, .init_us = started.init_us};
+}
 
 void keep_tail(std::string& tail, std::string_view text) {
   tail.append(text);
@@ -95,14 +107,25 @@ Outcome finished_call(runtime::Reply reply, Phases phases, const functions::Func
   return outcome;
 }
 
+void fit_start(Phases& phases, int64_t waited_us) {
+  if (phases.start_us() == 0) phases.sandbox_us = waited_us;  // refused by the machine, before anything of the function began
+  int64_t before_us = std::max<int64_t>(0, phases.start_us() - waited_us);
+  for (int64_t* phase : {&phases.sandbox_us, &phases.runtime_us, &phases.import_us, &phases.init_us}) {
+    int64_t cut_us = std::min(before_us, *phase);
+    *phase -= cut_us;
+    before_us -= cut_us;
+  }
+  phases.queued_us = waited_us - phases.start_us();
+}
+
 Outcome failed_start(const Failure<runtime::StartError>& failure, const functions::Function& function) {
   Outcome outcome;
+  outcome.phases = start_phases(failure.phases);
+  outcome.cold = true;
   switch (failure.code) {
     case runtime::StartError::timed_out:
       outcome.kind = Outcome::Kind::timed_out;
-      outcome.body = error_body(fmt::format("Function initialization timed out after {} seconds{}: raise initializationTimeout if importing and initializing need longer",
-                                            function.initialization_timeout_s, detail_of(failure.message)),
-                                "FunctionTimedOut");
+      outcome.body = error_body(too_long(failure, function), "FunctionTimedOut");
       break;
     case runtime::StartError::out_of_memory:
       outcome.kind = Outcome::Kind::out_of_memory;

@@ -11,8 +11,11 @@ namespace mayfly::dispatch {
 
 // The reply of an instance as an outcome. `phases` are those before the run; log tail and version are the caller's to fill in.
 Outcome finished_call(runtime::Reply reply, Phases phases, const functions::Function& function);
-// A start that failed in the function's own code: initializer, timed_out or out_of_memory.
+// A start that failed in the function's own code: initializer, timed_out or out_of_memory. With the phases it went through.
 Outcome failed_start(const Failure<runtime::StartError>& failure, const functions::Function& function);
+// For a call that waited for a part of a start only: what came before is not its time. What waited longer was queued.
+void fit_start(Phases& phases, int64_t waited_us);
+Phases start_phases(const runtime::StartPhases& started);
 
 // Appends `text` to what is kept of a log, its last kLogTailBytes.
 void keep_tail(std::string& tail, std::string_view text);

@@ -144,8 +144,7 @@ io::Task<std::optional<Expected<Outcome, InvokeError>>> Pool::run(Errand& errand
     Served served;
     if (grant.kind == Grant::Kind::outcome) {
       served.outcome = std::move(grant.outcome);
-      served.outcome.phases.sandbox_us = context_.loop.now_us() - errand.asked_us;
-      served.outcome.cold = true;
+      fit_start(served.outcome.phases, context_.loop.now_us() - errand.asked_us);
     } else {
       served = co_await serve(std::move(grant), errand);
       if (!served.taken && !served.cut_short) {
@@ -195,10 +194,7 @@ io::Task<Pool::Served> Pool::serve(Grant grant, const Errand& errand) {
   }
   runtime::Reply::Kind kind = reply.kind;
   Phases phases;
-  if (grant.cold) {
-    auto started = slot->instance->phases();
-    phases = {.sandbox_us = started.sandbox_us, .runtime_us = started.runtime_us, .import_us = started.import_us, .init_us = started.init_us};
-  }
+  if (grant.cold) phases = start_phases(slot->instance->phases());
   phases.queued_us = std::max<int64_t>(0, began_us - errand.asked_us - phases.start_us());
   Served served{.outcome = finished_call(std::move(reply), phases, runnable_->function), .taken = kind != runtime::Reply::Kind::not_started};
   served.outcome.cold = grant.cold;

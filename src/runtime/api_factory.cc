@@ -150,7 +150,7 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> ApiFactory::start(Star
     launched = fail(StartError::sandbox, fault.what());
   }
   if (!launched) co_return std::unexpected(launched.error());
-  int64_t sandbox_us = host_.shard().now_us() - began_us;
+  StartPhases phases{.sandbox_us = host_.shard().now_us() - began_us};
   auto process = host_.program_of(std::move(launched->box), context, launched->instance_id);
   auto link = std::make_shared<ApiLink>(host_.shard(), context, contract, process);
   server_.open(launched->instance_id, std::move(launched->listener), link);
@@ -158,22 +158,23 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> ApiFactory::start(Star
     if (auto ended = weak.lock()) ended->ended();
     server_.close(id);
   });
-  auto phases = co_await begin(link, context, contract);
-  if (!phases) {
+  if (auto begun = co_await begin(link, context, contract, phases); !begun) {
     process->kill();
     co_await process->gone();
-    co_return std::unexpected(phases.error());
+    begun.error().phases = phases;
+    co_return std::unexpected(std::move(begun).error());
   }
-  phases->sandbox_us = sandbox_us;
-  co_return std::make_unique<ApiInstance>(host_, rng_, link, context, *phases);
+  co_return std::make_unique<ApiInstance>(host_, rng_, link, context, phases);
 }
 
-io::Task<Expected<StartPhases, StartError>> ApiFactory::begin(std::shared_ptr<ApiLink> link, StartContext context, Contract contract) {
+io::Task<Expected<void, StartError>> ApiFactory::begin(std::shared_ptr<ApiLink> link, StartContext context, Contract contract, StartPhases& phases) {
   const auto& function = context.runnable->function;
   auto& process = link->process();
   int64_t began_us = host_.shard().now_us();
   int64_t limit_us = std::max(function.initialization_timeout_s * kMicrosPerSecond, contract == Contract::scf ? 0 : kBeginUs);
   auto started = co_await link->started(io::Deadline::after_us(host_.shard(), limit_us));
+  int64_t started_us = host_.shard().now_us();
+  (contract == Contract::fc ? phases.runtime_us : phases.init_us) = started_us - began_us;
   if (!started) {
     const char* what = contract == Contract::scf ? "the program has not posted /runtime/init/ready" : "the program has not asked for a call";
     co_return std::unexpected(timed_out(limit_us / kMicrosPerSecond, what));
@@ -186,14 +187,10 @@ io::Task<Expected<StartPhases, StartError>> ApiFactory::begin(std::shared_ptr<Ap
     co_return std::unexpected(failed_start(process, function, started->failure.empty() ? std::move(words) : std::move(started->failure)));
   }
   process.end_call("");
-  StartPhases phases;
-  int64_t ready_us = host_.shard().now_us();
-  (contract == Contract::fc ? phases.runtime_us : phases.init_us) = ready_us - began_us;
-  if (contract == Contract::fc && functions::initializer(function)) {
-    MAYFLY_CO_TRY_VOID(co_await initialize(link, std::move(context)));
-    phases.init_us = host_.shard().now_us() - ready_us;
-  }
-  co_return phases;
+  if (contract != Contract::fc || !functions::initializer(function)) co_return Expected<void, StartError>{};
+  auto initialized = co_await initialize(link, std::move(context));
+  phases.init_us = host_.shard().now_us() - started_us;
+  co_return initialized;
 }
 
 io::Task<Expected<void, StartError>> ApiFactory::initialize(std::shared_ptr<ApiLink> link, StartContext context) {

@@ -28,7 +28,8 @@ class ApiFactory final : public InstanceFactory {
     std::string instance_id;
   };
   io::Task<Expected<Launched, StartError>> launch(StartContext context, Contract contract);
-  io::Task<Expected<StartPhases, StartError>> begin(std::shared_ptr<ApiLink> link, StartContext context, Contract contract);
+  // `phases` gets what passes until it ends, however it ends.
+  io::Task<Expected<void, StartError>> begin(std::shared_ptr<ApiLink> link, StartContext context, Contract contract, StartPhases& phases);
   io::Task<Expected<void, StartError>> initialize(std::shared_ptr<ApiLink> link, StartContext context);
 
   Host& host_;

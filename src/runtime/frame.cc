@@ -12,7 +12,7 @@ static_assert(std::endian::native == std::endian::little, "headers are sent as t
 constexpr size_t kReadAhead = 16 << 10;  // usual replies arrive in one read
 
 bool acceptable(const FrameHeader& header) {
-  return header.meta_size <= kMaxMetaBytes && header.payload_size <= kMaxPayloadBytes && header.kind >= FrameKind::start && header.kind <= FrameKind::hook &&
+  return header.meta_size <= kMaxMetaBytes && header.payload_size <= kMaxPayloadBytes && header.kind >= FrameKind::start && header.kind <= FrameKind::imported &&
          (static_cast<uint8_t>(header.status) & ~kInMemfd) <= static_cast<uint8_t>(FrameStatus::handled_error);
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 // Frames: the language of the stream between the server and a worker (DESIGN 2). Each is a fixed header, then `meta_size` bytes of meta,
 // then `payload_size` bytes of payload. Numbers are little-endian. The server sends start once, then calls, at most as many unanswered as
-// the function's concurrency; the worker answers ready or failed once, then one reply per call, in any order. Other halves of this file:
+// the function's concurrency; the worker answers ready or failed once, before an initializer imported too, then one reply per call, in any
+// order. Other halves of this file:
 // runtimes/python/frames.py and its kin in the other languages of runtimes/, sdk/.
 //
 //   kind    direction   meta                                            payload
@@ -15,6 +16,7 @@
 //   head    to server   HTTP functions: JSON {status, headers}          -                                      the reply begins to stream
 //   chunk   to server   -                                               the next piece of a streamed reply
 //   hook    to worker   "preStop" or "preFreeze"                        -                                      answered by a reply
+//   imported to server  -                                               -                                      the initializer begins now
 //
 // A large payload does not go through the stream when both ends can do otherwise: the frame's status then has the bit kInMemfd, its
 // payload_size is that of a sealed memory file (sys/memfd.h), and the file's descriptor comes with the frame's first byte (SCM_RIGHTS).
@@ -34,7 +36,7 @@
 
 namespace mayfly::runtime {
 
-enum class FrameKind : uint8_t { start = 1, ready = 2, call = 3, reply = 4, failed = 5, head = 6, chunk = 7, hook = 8 };
+enum class FrameKind : uint8_t { start = 1, ready = 2, call = 3, reply = 4, failed = 5, head = 6, chunk = 7, hook = 8, imported = 9 };
 enum class FrameStatus : uint8_t { ok = 0, handled_error = 1 };
 
 constexpr uint8_t kInMemfd = 0x80;

@@ -7,6 +7,8 @@ namespace {
 
 // Importing the handler's module is not the initializer's time, and is seconds for large libraries that a function ships itself.
 constexpr int64_t kImportAllowanceUs = 10 * kMicrosPerSecond;
+// A runtime that watches its initializer itself has the better words for one that takes too long.
+constexpr int64_t kOwnWordsUs = 250 * kMicrosPerMilli;
 
 class FramedInstance final : public Instance {
  public:
@@ -36,6 +38,19 @@ class FramedInstance final : public Instance {
   std::optional<functions::Hook> pre_stop_;  // until it has run
 };
 
+// Why a start has come to nothing, from what its worker said until then.
+Failure<StartError> failed_framed(Worker& worker, const functions::Function& function, const std::optional<Worker::Started>& started) {
+  if (!started && worker.imported_us() != 0)
+    return {StartError::timed_out, fmt::format("Function initialization timed out after {} seconds: its initializer has not returned", function.initialization_timeout_s), {}};
+  if (!started)
+    return {StartError::timed_out, fmt::format("Function initialization timed out after {} seconds: importing its code has not ended",
+                                               function.initialization_timeout_s + kImportAllowanceUs / kMicrosPerSecond), {}};
+  auto failure = failed_start(worker.process(), function, started->failure);
+  auto said = parse_json(started->failure);
+  if (said && string_or(*said, "errorType", "") == "FunctionTimedOut") failure.code = StartError::timed_out;
+  return failure;
+}
+
 }  // namespace
 
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> start_framed(Host& host, StartContext context, std::shared_ptr<Process> process, sys::Fd frames, std::string start,
@@ -45,16 +60,20 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> start_framed(Host& hos
   host.spawn(Worker::read_frames(worker));
   auto deadline = io::Deadline::after_us(host.shard(), function.initialization_timeout_s * kMicrosPerSecond + kImportAllowanceUs);
   int64_t began_us = host.shard().now_us();
-  auto started = co_await worker->initialize(std::move(start), deadline);
-  if (!started) co_return fail(StartError::timed_out, fmt::format("Function initialization timed out after {} seconds", function.initialization_timeout_s));
-  if (started->ok) {
+  auto started = co_await worker->initialize(std::move(start), deadline, function.initialization_timeout_s * kMicrosPerSecond + kOwnWordsUs);
+  if (started && started->ok) {
     phases.import_us = started->import_us;
     phases.init_us = started->init_us;
     phases.runtime_us += std::max<int64_t>(0, host.shard().now_us() - began_us - phases.import_us - phases.init_us);
     co_return std::make_unique<FramedInstance>(host.shard(), worker, phases, functions::pre_stop(function));
   }
-  co_await worker->stop(io::Deadline{host.shard().now_us()});
-  co_return std::unexpected(failed_start(*process, function, std::move(started->failure)));
+  int64_t failed_us = host.shard().now_us(), imported_us = worker->imported_us() != 0 ? worker->imported_us() : failed_us;
+  phases.import_us = imported_us - began_us;  // and what the runtime did before: it can tell them apart only once it is ready
+  phases.init_us = failed_us - imported_us;
+  co_await worker->stop(io::Deadline{failed_us});
+  auto failure = failed_framed(*worker, function, started);
+  failure.phases = phases;
+  co_return std::unexpected(std::move(failure));
 }
 
 }  // namespace mayfly::runtime

@@ -190,7 +190,8 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> HttpFactory::start(Sta
   if (!ready) {
     process->kill();  // no hook: nothing of it stood
     co_await process->gone();
-    co_return std::unexpected(ready.error());
+    ready.error().phases = phases;
+    co_return std::unexpected(std::move(ready).error());
   }
   instance->set_phases(phases);
   co_return std::move(instance);

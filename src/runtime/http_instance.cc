@@ -192,7 +192,7 @@ io::Task<Expected<void, StartError>> HttpInstance::initialize(const StartContext
     if (good) co_return Expected<void, StartError>{};
     words = failure_text(body.value_or(""), "InitializerError");
   } else if (answer.error() == http::ClientError::timed_out) {
-    co_return fail(StartError::timed_out, fmt::format("Function initialization timed out after {} seconds", context.runnable->function.initialization_timeout_s));
+    co_return fail(StartError::timed_out, fmt::format("Function initialization timed out after {} seconds: POST /initialize has not been answered", context.runnable->function.initialization_timeout_s));
   } else {
     words = error_json("the function's server gave no answer to POST /initialize", "InitializerError");
     if (co_await parts_.process->gone(io::Deadline::after_us(parts_.host.shard(), kEndUs)) == io::Wait::done) words.clear();

@@ -27,6 +27,31 @@ enum class StartError {
   out_of_memory,
 };
 
+// Where the time of a start went, microseconds.
+struct StartPhases {
+  int64_t sandbox_us = 0;  // namespaces, root file system, cgroup; or taking one from a pool
+  int64_t runtime_us = 0;  // the interpreter or program, until it was there to take its function
+  int64_t import_us = 0;   // loading the function's code
+  int64_t init_us = 0;     // its initializer
+};
+
+}  // namespace mayfly::runtime
+
+namespace mayfly {
+
+// Why there is no instance, and where its time went until then; zeros where the start was refused before it began.
+template <>
+struct Failure<runtime::StartError> {
+  runtime::StartError code;
+  std::string message;
+  std::string hint;
+  runtime::StartPhases phases{};
+};
+
+}  // namespace mayfly
+
+namespace mayfly::runtime {
+
 // The beginning of a reply that arrives piece by piece. The call goes on until `body` (or `tunnel`) has ended or was dropped.
 struct Opening {
   std::string http;                    // HTTP functions: JSON {status, headers: {name: [value, ...]}}; empty for events
@@ -65,14 +90,6 @@ struct Reply {
   int64_t memory_bytes = 0;  // peak of the instance
   int exit_status = 0;       // wait status when it died
   std::string last_words;    // of a process that died, where it could say why: {errorMessage, errorType, stackTrace}
-};
-
-// Where the time of a start went, microseconds.
-struct StartPhases {
-  int64_t sandbox_us = 0;  // namespaces, root file system, cgroup; or taking one from a pool
-  int64_t runtime_us = 0;  // the interpreter or program, until it was there to take its function
-  int64_t import_us = 0;   // loading the function's code
-  int64_t init_us = 0;     // its initializer
 };
 
 class Instance {

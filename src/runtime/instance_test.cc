@@ -282,6 +282,34 @@ TEST_F(PythonInstance, SaysHowItsStartWasSpent) {
   stop(std::move(instance));
 }
 
+TEST_F(PythonInstance, AStartThatFailsSaysWhereItsTimeWentToo) {
+  auto runnable = function("import time\ntime.sleep(0.02)\ndef handler(event, context): pass\ndef begin(context):\n    time.sleep(0.03)\n    raise KeyError('model')\n");
+  auto unimportable = function("import time\ntime.sleep(0.02)\nimport no_such_module\n");
+  runnable->function.initializer = "index.begin";
+  auto failed = start(runnable);
+  ASSERT_FALSE(failed);
+  EXPECT_GT(failed.error().phases.sandbox_us, 0);
+  EXPECT_GE(failed.error().phases.import_us, 20'000);
+  EXPECT_GE(failed.error().phases.init_us, 30'000);
+  failed = start(unimportable);
+  ASSERT_FALSE(failed);
+  EXPECT_GE(failed.error().phases.import_us, 20'000);
+  EXPECT_EQ(failed.error().phases.init_us, 0);
+}
+
+TEST_F(PythonInstance, AnInitializerHasItsOwnTime) {
+  auto runnable = function("import time\ntime.sleep(0.02)\ndef handler(event, context): pass\ndef begin(context):\n    time.sleep(600)\n");
+  runnable->function.initializer = "index.begin";
+  runnable->function.initialization_timeout_s = 1;
+  auto late = start(runnable);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, StartError::timed_out);
+  EXPECT_EQ(late.error().message, "Function initialization timed out after 1 seconds: its initializer has not returned");
+  EXPECT_GE(late.error().phases.init_us, 1'000'000);
+  EXPECT_LE(late.error().phases.init_us, 5'000'000) << "not what importing may take besides";
+  EXPECT_GE(late.error().phases.import_us, 20'000);
+}
+
 TEST_F(PythonInstance, ImportsTheLibrariesOfThePlatform) {
   if (options_.libraries_folder.empty()) GTEST_SKIP() << "MAYFLY_TEST_LIBRARIES names no folder of Python libraries";
   auto instance = started(function("import cv2, numpy, oss2\nfrom aliyunsdkcore.client import AcsClient\ndef handler(event, context):\n"

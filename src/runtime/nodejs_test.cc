@@ -115,6 +115,8 @@ TEST_F(NodeInstance, AnInitializerThatForgetsItsCallbackIsToldSo) {
   auto failure = start(runnable);
   ASSERT_FALSE(failure);
   EXPECT_NE(failure.error().message.find("the initializer 'index.init' has not called its callback"), std::string::npos) << failure.error().message;
+  EXPECT_EQ(failure.error().code, StartError::timed_out);
+  EXPECT_GE(failure.error().phases.init_us, 1'000'000);
 }
 
 TEST_F(NodeInstance, MemoryBeyondTheLimitIsToldAsSuch) {

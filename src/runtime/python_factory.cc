@@ -104,8 +104,13 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> PythonFactory::start(S
   int64_t began_us = host_.shard().now_us();
   const auto& runnable = *context.runnable;
   for (bool again : {true, false}) {  // once more when the zygote ended under the fork
-    MAYFLY_CO_TRY(auto zygote, co_await zygote_for(context));
+    auto found = co_await zygote_for(context);
     int64_t zygote_us = host_.shard().now_us() - began_us;  // nothing, unless this start was the one that made it
+    if (!found) {
+      found.error().phases.runtime_us = zygote_us;
+      co_return std::unexpected(std::move(found).error());
+    }
+    auto zygote = std::move(*found);
     Expected<Fork, StartError> fork;
     if (auto ready = forks_.take(door_name(runnable.key(), runnable.revision), make_ahead(runnable))) fork = std::move(*ready);
     else fork = co_await this->fork(zygote, memory_limit(runnable), Zygote::For::a_start);

@@ -20,7 +20,7 @@ std::string call_meta(const Call& call) {
 
 }  // namespace
 
-Worker::Worker(io::Shard& shard, std::shared_ptr<Process> process, sys::Fd frames) : shard_(shard), process_(std::move(process)), started_(shard) {
+Worker::Worker(io::Shard& shard, std::shared_ptr<Process> process, sys::Fd frames) : shard_(shard), process_(std::move(process)), started_(shard), imported_(shard) {
   stream_ = shard.adopt_passing_stream(std::move(frames), process_->id());
   process_->at_end([this] { break_off(); });
 }
@@ -42,9 +42,10 @@ io::Task<bool> Worker::send(std::string frame, io::Deadline deadline, sys::Fd bo
   co_return sent;
 }
 
-io::Task<std::optional<Worker::Started>> Worker::initialize(std::string start, io::Deadline deadline) {
-  co_await send(encode_frame({.kind = FrameKind::start}, "", start), deadline);
-  auto started = co_await started_.wait(deadline);
+io::Task<std::optional<Worker::Started>> Worker::initialize(std::string start, io::Deadline imported, int64_t initializer_us) {
+  co_await send(encode_frame({.kind = FrameKind::start}, "", start), imported);
+  co_await imported_.wait(imported);
+  auto started = co_await started_.wait(imported_us_ == 0 ? imported : io::Deadline{imported_us_ + initializer_us});
   if (!started) {
     process_->kill();
     co_await process_->gone();
@@ -108,10 +109,16 @@ bool Worker::take(Frame frame) {
   }
 }
 
-// One ready or failed, then one reply per call: a worker that says more could keep the shard busy for ever.
+// One imported at most, one ready or failed, then one reply per call: a worker that says more could keep the shard busy for ever.
 bool Worker::take_started(Frame frame) {
+  if (frame.header.kind == FrameKind::imported && !imported_.is_set()) {
+    imported_us_ = shard_.now_us();
+    imported_.set();
+    return true;
+  }
   if (started_.is_set() || (frame.header.kind != FrameKind::ready && frame.header.kind != FrameKind::failed)) return false;
   process_->end_call("");
+  imported_.set();
   if (frame.header.kind == FrameKind::failed) {
     started_.set({.failure = std::move(frame.payload)});
     return true;
@@ -205,6 +212,7 @@ void Worker::break_off() {
 
 void Worker::ended() {
   started_.set({});
+  imported_.set();
   for (auto& [number, running] : std::exchange(running_, {})) {
     Reply reply = process_->death(running->began_us);
     if (reply.kind == Reply::Kind::died && (culprit_ == 0 || culprit_ == number)) reply.last_words = last_words_;

@@ -22,8 +22,10 @@ class Worker {
     std::string failure;  // {errorMessage, ...} when import or initializer failed; empty when the process ended
     int64_t import_us = 0, init_us = 0;
   };
-  // Sends the start frame and waits for ready or failed. Kills it at the deadline: nullopt.
-  io::Task<std::optional<Started>> initialize(std::string start, io::Deadline deadline);
+  // Sends the start frame and waits for ready or failed: until the deadline, or, from an initializer's beginning on, for so long. Kills it
+  // when that is over: nullopt.
+  io::Task<std::optional<Started>> initialize(std::string start, io::Deadline imported, int64_t initializer_us);
+  int64_t imported_us() const { return imported_us_; }  // when its initializer began, on the shard's clock; 0: it has not
   io::Task<Reply> call(Call call);
   // Runs a lifecycle hook of the function, "preStop" or "preFreeze"; whatever comes of it, it is over at the deadline.
   io::Task<void> hook(std::string name, io::Deadline deadline);
@@ -75,6 +77,8 @@ class Worker {
   std::string last_words_;
   std::shared_ptr<http::BodyPipe> full_;  // whose reader is to be waited for before more frames are read
   io::OneShot<Started> started_;
+  io::Signal imported_;  // set too when there is nothing to import any more
+  int64_t imported_us_ = 0;
 };
 
 }  // namespace mayfly::runtime

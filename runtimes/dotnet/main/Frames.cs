@@ -9,7 +9,7 @@ namespace Mayfly
     /// <summary>The process's end of its frame stream, descriptor 3; the format is src/runtime/frame.h. One thread reads, any writes.</summary>
     internal sealed class Frames
     {
-        internal const byte Start = 1, Ready = 2, Call = 3, Reply = 4, Failed = 5, Head = 6, Chunk = 7, Hook = 8;
+        internal const byte Start = 1, Ready = 2, Call = 3, Reply = 4, Failed = 5, Head = 6, Chunk = 7, Hook = 8, Imported = 9;
         internal const byte Ok = 0, HandledError = 1;
         internal const int MaxPayloadBytes = 33 << 20;  // kMaxPayloadBytes
         internal static readonly byte[] Nothing = new byte[0];

@@ -99,7 +99,11 @@ namespace Mayfly
                     preFreeze = Optional("pre_freeze");
                     Handler initializer = Optional("initializer");
                     importUs = Micros(watch);
-                    if (initializer != null) Run(initializer).GetAwaiter().GetResult();
+                    if (initializer != null)
+                    {
+                        frames.Write(Frames.Imported, 0, Frames.Ok, 0, Frames.Nothing, Frames.Nothing);
+                        Run(initializer).GetAwaiter().GetResult();
+                    }
                     initUs = Micros(watch) - importUs;
                 }
             }

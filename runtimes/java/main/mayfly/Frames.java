@@ -13,7 +13,7 @@ import java.nio.ByteOrder;
 
 /** The process's end of its frame stream, descriptor 3; the format is src/runtime/frame.h. One thread reads, any writes. */
 final class Frames {
-  static final byte START = 1, READY = 2, CALL = 3, REPLY = 4, FAILED = 5, HEAD = 6, CHUNK = 7, HOOK = 8;
+  static final byte START = 1, READY = 2, CALL = 3, REPLY = 4, FAILED = 5, HEAD = 6, CHUNK = 7, HOOK = 8, IMPORTED = 9;
   static final byte OK = 0, HANDLED_ERROR = 1;
   private static final int HEADER_BYTES = 24, READ_BYTES = 64 << 10;
 

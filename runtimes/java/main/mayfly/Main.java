@@ -90,7 +90,10 @@ public final class Main {
       setEnvironment(start);
       bridge = load(start);
       imported = System.nanoTime();
-      if (!string(start, "initializer").isEmpty()) bridge.initialize(first);
+      if (!string(start, "initializer").isEmpty()) {
+        frames.write(Frames.IMPORTED, 0, Frames.OK, 0, NOTHING, NOTHING);
+        bridge.initialize(first);
+      }
     } catch (Throwable failure) {
       frames.write(Frames.FAILED, 0, Frames.OK, 0, NOTHING, Errors.body(failure));
       return;
