@@ -1,7 +1,8 @@
 #pragma once
-// For tests: instances that are a script. What a function does is its payload: "echo" answers, "sleep N" answers after N ms, "raise"
-// is a handled error, "die" ends the process, "hang" never answers by itself, "count" answers how many calls this instance had,
-// "print X" prints a line first, "revision" answers the function's timeout. How a start goes is set on the factory.
+// For tests: instances that are a script. What a function does is its payload: "echo" answers, "sleep N" answers after N ms, "compute N"
+// after N ms of the one core that all have, "raise" is a handled error, "die" ends the process, "hang" never answers by itself, "count"
+// answers how many calls this instance had, "print X" prints a line first, "revision" answers the function's timeout. How a start goes is
+// set on the factory.
 
 #include <memory>
 #include <optional>
@@ -18,6 +19,7 @@ struct FakeWorld {
   int64_t start_us = 50'000;  // how long a start takes
   std::optional<Failure<runtime::StartError>> start_failure;
   size_t never_taken = 0;  // so many calls find that their instance ended before it took them
+  int64_t core_free_us = 0;  // when all that was asked to "compute" until now will have
   size_t starts = 0, running = 0, peak = 0, stops = 0, forgotten = 0;
   std::vector<std::string> order;  // payloads in the order their calls began
   auth::Credentials last_credentials;
@@ -53,6 +55,12 @@ class FakeInstance final : public runtime::Instance {
     if (call.payload == "die") {
       ended_.set();
       co_return runtime::Reply{.kind = Kind::died, .run_us = 12'000};
+    }
+    int64_t now_us = loop_.now_us();
+    if (call.payload.starts_with("compute ")) {
+      world_.core_free_us = std::max(now_us, world_.core_free_us) + std::stoll(call.payload.substr(8)) * 1'000;
+      co_await io::sleep_until(loop_, world_.core_free_us);
+      co_return runtime::Reply{.body = call.payload, .run_us = loop_.now_us() - now_us};
     }
     int64_t wait_us = call.payload.starts_with("sleep ") ? std::stoll(call.payload.substr(6)) * 1'000 : call.payload == "hang" ? INT64_MAX / 2 : 1;
     int64_t began_us = loop_.now_us();

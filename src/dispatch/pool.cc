@@ -39,13 +39,13 @@ class Pool::Visit {
 };
 
 Pool::Pool(PoolContext& context, FunctionState& state, std::shared_ptr<const functions::Runnable> runnable, Limits limits)
-    : context_(context), state_(state), habits_(state.habits[runnable->qualifier]), runnable_(std::move(runnable)) {
+    : context_(context), state_(state), habits_(state.habits[runnable->qualifier]), patience_(state.patience[runnable->qualifier]), runnable_(std::move(runnable)) {
   set_limits(std::move(limits));
 }
 
 Pool::~Pool() {
   MAYFLY_CHECK(empty());
-  for (io::Loop::TimerId* timer : {&retry_timer_, &tick_timer_, &prewarm_timer_}) disarm(*timer);
+  for (io::Loop::TimerId* timer : {&retry_timer_, &tick_timer_, &prewarm_timer_, &patience_timer_, &watch_timer_}) disarm(*timer);
 }
 
 void Pool::arrived() {
@@ -174,7 +174,7 @@ Expected<Outcome, InvokeError> Pool::finish(const Errand& errand, Served served)
 io::Task<Pool::Served> Pool::serve(Grant grant, const Errand& errand) {
   Slot* slot = grant.slot;
   const Invocation& invocation = errand.invocation;
-  int64_t began_us = context_.loop.now_us();
+  int64_t began_us = slot->moved_us = context_.loop.now_us();
   Tail tail{invocation.request_id, grant.cold && slot->start_log ? *slot->start_log : std::string()};
   tails_.push_back(&tail);
   slot->start_log.reset();
@@ -212,6 +212,8 @@ io::Task<Pool::Served> Pool::serve(Grant grant, const Errand& errand) {
 // What a call's end says about its instance and about the function.
 void Pool::account_for(Slot* slot, runtime::Reply::Kind kind, int64_t began_us, const Served& served) {
   using Kind = runtime::Reply::Kind;
+  slot->moved_us = context_.loop.now_us();
+  if (served.taken) patience_.ran(slot->moved_us - began_us);
   if (kind == Kind::ok || kind == Kind::handled_error) {
     guard_.answered();
   } else {

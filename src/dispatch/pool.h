@@ -2,9 +2,10 @@
 // Pool: the instances of one revision of one function (one qualifier, one version) and the calls that wait for them, on one shard.
 //
 // A call takes an idle instance, the one used last, so that the others can grow old and end. If nobody is idle it waits in line and, below
-// the limits, an instance is started for it; a freed instance goes to the first in line. How many there should be:
-//   by default     as many as calls wait for, never fewer than the provisioned minimum; idle ones end after a while (habits.h), and one is
-//                  started ahead of a call that is expected;
+// the limits, an instance may be started for it; a freed instance goes to the first in line. How many there should be:
+//   by default     as many as calls wait for, never fewer than the provisioned minimum; the first at once, another when those in line
+//                  would be served later without it (patience.h); idle ones end after a while (habits.h), and one is started ahead of a
+//                  call that is expected;
 //   with a scaler  what Knative's autoscaler says (kpa.h).
 // A call whose instance ended before it took the call goes back to its place in line. A start that fails while nothing runs fails everybody
 // who waits, with its reason; failures in a row suspend the pool (crash_guard.h). An instance that died, timed out or ran out of memory is
@@ -27,6 +28,7 @@
 #include "dispatch/habits.h"
 #include "dispatch/kpa.h"
 #include "dispatch/limits.h"
+#include "dispatch/patience.h"
 #include "dispatch/slot.h"
 #include "dispatch/waiting_line.h"
 #include "io/group.h"
@@ -70,6 +72,7 @@ struct FunctionState {
   Counters counters;
   Share share;
   std::map<std::string, Habits> habits;  // by qualifier
+  std::map<std::string, Patience> patience;
 };
 
 class Pool {
@@ -134,6 +137,9 @@ class Pool {
 
   // pool_instances.cc
   size_t missing() const;
+  int64_t start_due_us(int64_t now_us) const;
+  void watch_line();
+  void retire_one();
   void apply_limits();
   size_t instance_limit() const;
   size_t ready() const;
@@ -166,6 +172,7 @@ class Pool {
   FunctionState& state_;
   Counters& counters_ = state_.counters;
   Habits& habits_;
+  Patience& patience_;
   std::shared_ptr<const functions::Runnable> runnable_;
   const size_t concurrency_ = runtime::concurrency_of(runnable_->function);  // calls on one instance at once
   Limits limits_;
@@ -185,7 +192,9 @@ class Pool {
   int64_t no_start_before_us_ = 0;
   int64_t last_used_us_ = context_.loop.now_us();
   int64_t idle_since_us_ = -1;  // -1: nobody has called yet
-  io::Loop::TimerId retry_timer_ = 0, tick_timer_ = 0, prewarm_timer_ = 0;
+  io::Loop::TimerId retry_timer_ = 0, tick_timer_ = 0, prewarm_timer_ = 0, patience_timer_ = 0, watch_timer_ = 0;
+  int64_t last_started_us_ = 0;  // an instance became ready
+  bool one_more_ = false;        // is to be tried
   bool draining_ = false, closing_ = false;
   bool crowded_ = false;  // the Crowd was told
   bool failed_to_start_ = false;

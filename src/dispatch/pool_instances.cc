@@ -61,6 +61,44 @@ size_t Pool::missing() const {
   return want > have ? want - have : 0;
 }
 
+// When the calls in line will be worth another instance, if nothing changes before: patience.h.
+int64_t Pool::start_due_us(int64_t now_us) const {
+  size_t running = ready(), places = running + starting_;
+  if (scaler_rules() || line_.empty() || places == 0 || one_more_ || slots_.size() + starting_ < std::max(minimum_, prewarming_)) return now_us;
+  if (running == 0 && !patience_.knows_runs()) return line_.first_since_us() + Patience::kMostUs;
+  double frees_per_us = running == 0 ? patience_.frees_per_us(0) : 0;  // of one instance; those that start will be like those that run
+  for (const auto& slot : slots_)
+    if (!slot->retired) frees_per_us += patience_.frees_per_us(now_us - slot->moved_us) / static_cast<double>(running);
+  double wait_us = static_cast<double>(line_.size()) / (frees_per_us * static_cast<double>(places * concurrency_));
+  int64_t limit_us = patience_.limit_us();
+  if (wait_us > static_cast<double>(limit_us)) return now_us;
+  if (starting_ > 0) return now_us + limit_us;  // the first in line has what it waits for; for the others, as it will look then
+  return std::max(line_.first_since_us(), last_started_us_) + limit_us;
+}
+
+// Each kSteadyUs while somebody is in line: patience.h.
+void Pool::watch_line() {
+  if (draining_ || scaler_rules() || line_.empty()) return;
+  int64_t now_us = context_.loop.now_us();
+  if (patience_.watched_us() < std::max(line_.filled_us(), last_started_us_)) {
+    patience_.watch(now_us);
+  } else if (starting_ == 0 && patience_.saw_enough(now_us)) {
+    Patience::Advice advice = patience_.advise(now_us, ready());
+    if (advice == Patience::Advice::one_less) retire_one();
+    one_more_ = advice == Patience::Advice::one_more;
+    if (one_more_) consider();
+    one_more_ = false;
+  }
+  arm(watch_timer_, now_us + Patience::kSteadyUs, &Pool::watch_line);
+}
+
+void Pool::retire_one() {
+  if (ready() <= std::max<size_t>(1, minimum_)) return;
+  auto last = std::find_if(slots_.rbegin(), slots_.rend(), [](const auto& slot) { return !slot->retired; });
+  (*last)->retired = true;
+  if ((*last)->busy == 0) remove(last->get());
+}
+
 void Pool::consider() {
   if (draining_ || closing_) return;
   while (!line_.empty()) {  // an idle instance may have waited for memory
@@ -68,17 +106,20 @@ void Pool::consider() {
     if (!slot) break;
     line_.grant_front({.kind = Grant::Kind::slot, .slot = slot}, context_.loop.now_us());
   }
+  if (!line_.empty() && watch_timer_ == 0) watch_line();
   for (size_t missing_now = missing(); missing_now > 0; --missing_now) {
     int64_t now_us = context_.loop.now_us();
     if (guard_.suspended(now_us)) return arm(retry_timer_, guard_.until_us(), &Pool::consider);
     // Only a call that nothing else could serve tries again at once.
     bool alone = ready() == 0 && starting_ == 0 && !line_.empty();
     if (now_us < no_start_before_us_ && !alone) return arm(retry_timer_, no_start_before_us_, &Pool::consider);
+    if (int64_t due_us = start_due_us(now_us); due_us > now_us) return arm(patience_timer_, due_us, &Pool::consider);
     if (!state_.share.take(runnable_->function.memory_mb)) {
       // What nobody waits for yet takes memory from nobody.
       if (!line_.empty() || minimum_ > 0) context_.memory_needed();
       return;
     }
+    if (std::exchange(one_more_, false)) patience_.tried_one_more(ready());
     ++starting_;
     context_.tasks.spawn(start_one());
   }
@@ -208,10 +249,13 @@ io::Task<void> Pool::start_one() {
     co_return;
   }
   guard_.started();
+  last_started_us_ = context_.loop.now_us();
+  patience_.started(last_started_us_ - began_us);
   failed_to_start_ = unsupported_ = false;
   auto slot = std::make_unique<Slot>();
   slot->instance = std::move(*made);
   slot->started_wall_us = context_.loop.clock().wall_us();
+  slot->moved_us = last_started_us_;
   slot->start_log = std::move(log);
   slot->charged_mb = runnable_->function.memory_mb;
   slots_.push_front(std::move(slot));
@@ -389,7 +433,7 @@ void Pool::kill_busy() {
 
 void Pool::drain() {
   draining_ = true;
-  for (io::Loop::TimerId* timer : {&retry_timer_, &tick_timer_, &prewarm_timer_}) disarm(*timer);
+  for (io::Loop::TimerId* timer : {&retry_timer_, &tick_timer_, &prewarm_timer_, &patience_timer_, &watch_timer_}) disarm(*timer);
   while (line_.grant_front({.kind = Grant::Kind::moved}, context_.loop.now_us())) {}
   std::vector<Slot*> idle;
   for (const auto& slot : slots_) {

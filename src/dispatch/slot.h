@@ -13,6 +13,7 @@ namespace mayfly::dispatch {
 struct Slot {
   std::shared_ptr<runtime::Instance> instance;  // shared with kill(), which may outlive the slot
   size_t busy = 0;
+  int64_t moved_us = 0;      // when a call last began or ended here
   uint64_t calls = 0;
   int64_t memory_bytes = 0;  // peak at its last reply
   int64_t charged_mb = 0;    // of the budget: its whole size, or, idle while memory is short, what it was seen to use

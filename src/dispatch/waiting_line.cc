@@ -18,6 +18,7 @@ bool WaitingLine::enter(Waiter& waiter, bool comes_back) {
     if (!comes_back) return false;
     budget_.give_back(-weight(waiter));  // it was counted before; its memory is there
   }
+  if (waiting_.empty()) filled_us_ = waiter.since_us;
   auto at = waiting_.end();
   while (at != waiting_.begin() && (*std::prev(at))->ticket > waiter.ticket) --at;
   waiting_.insert(at, &waiter);

@@ -26,8 +26,9 @@ struct Grant {
 };
 
 struct Waiter {
-  Waiter(io::Loop& loop, uint64_t place, size_t payload) : ticket(place), bytes(payload), ready(loop) {}
+  Waiter(io::Loop& loop, uint64_t place, size_t payload) : ticket(place), since_us(loop.now_us()), bytes(payload), ready(loop) {}
   const uint64_t ticket;
+  const int64_t since_us;
   const size_t bytes;
   io::Signal ready;
   std::optional<Grant> grant;
@@ -48,6 +49,8 @@ class WaitingLine {
 
   bool empty() const { return waiting_.empty(); }
   size_t size() const { return waiting_.size(); }
+  int64_t first_since_us() const { return waiting_.front()->since_us; }  // since when the first waits; of a line that is not empty
+  int64_t filled_us() const { return filled_us_; }                       // when the line was last empty
   size_t capacity() const { return max_calls_; }
   void set_capacity(size_t calls) { max_calls_ = calls; }
   // Whether a call with this ticket stands before everybody who waits.
@@ -61,6 +64,7 @@ class WaitingLine {
   size_t max_calls_;
   Budget& budget_;
   std::deque<Waiter*> waiting_;
+  int64_t filled_us_ = 0;
   std::optional<Window> moved_;  // calls granted per second while others waited; absent until the line is used
 };
 
