@@ -5,7 +5,7 @@
   relay     function to function: one calls another through the platform's door
   cold      first byte of the answer of a new instance, per language
   starts    new instances a second, all asked for at once
-  mixed     100 functions called in turn beside one function
+  mixed     100 functions called in turn beside one function, and 100 plain processes beside one
   many      10,000 registered functions: memory and rate (many_functions.py)
   overload  ten times as many calls as can be served (overload.py)
   soak      mixed languages, instances killed at random: what is left over (tests/soak.py)
@@ -169,7 +169,8 @@ class Bench:
             server.close()
 
     def mixed(self):
-        """100 functions in turn, and one of them, at 16 clients."""
+        """100 functions in turn, and one of them, at 16 clients. What no platform can do about it: the same with plain processes of the
+        language (bench/processes.cc). Beyond a few address spaces each switch finds cold caches; so what counts is what a call costs more."""
         results = {}
         for language in ("cpp", "python", "node"):
             if why := languages.missing(self.bin, language):
@@ -189,12 +190,30 @@ class Bench:
                     for target in (one, every):
                         rates[target.what].append(self.load(target, 16, self.seconds))
                 alone, together = measure.medians(rates["one"]), measure.medians(rates["mixed"])
-                results[language] = {"one": alone, "mixed": together}
+                results[language] = {"one": alone, "mixed": together, "processes": self.processes(language)}
                 self.row("mixed", f"{MIXED_FUNCTIONS} {languages.TITLES[language]} functions mixed, of one function's rate", together["per_second"] / alone["per_second"], "x", goal=MIXED_GOAL, at_least=True,
                          per_second=together["per_second"], one_per_second=alone["per_second"])
+                self.row("mixed", f"{languages.TITLES[language]}: a call costs more among {MIXED_FUNCTIONS} functions", together["cpu_us"] - alone["cpu_us"], "us CPU",
+                         mixed_cpu_us=together["cpu_us"], one_cpu_us=alone["cpu_us"])
             finally:
                 server.close()
         return results
+
+    def processes(self, language):
+        """Plain processes of a language: one, and MIXED_FUNCTIONS in turn with 16 calls at once."""
+        command = languages.PLAIN_PROCESSES[language]
+        rates = {}
+        for children in (1, MIXED_FUNCTIONS):
+            os.sched_setaffinity(0, self.server_core)
+            try:
+                runs = [json.loads(subprocess.check_output([self.bin / "processes", str(children), str(min(children, 16)), str(self.seconds), *command])) for _ in range(self.rounds)]
+            finally:
+                os.sched_setaffinity(0, self.cores)
+            rates[children] = measure.medians(runs)
+        one, every = rates[1], rates[MIXED_FUNCTIONS]
+        self.row("mixed", f"{MIXED_FUNCTIONS} plain processes of {languages.TITLES[language]} mixed, of one's rate", every["per_second"] / one["per_second"], "x", mixed_us=every["us"],
+                 one_us=one["us"])
+        return rates
 
     def many(self):
         script = HERE / "many_functions.py"

@@ -19,6 +19,12 @@ RUNTIMES = {"cpp": "cpp", "python": "python3", "node": "nodejs20", "java": "java
 HANDLERS = {"cpp": "functions.{}", "python": "index.{}", "node": "index.{}", "java": "bench.{}::handleRequest", "php": "index.{}"}
 NAMES = {"java": {"hello": "Hello", "echo": "Echo"}, "php": {"echo": "echo_back"}}  # of functions that are called otherwise there
 BODY = b'{"name":"mayfly"}'
+# The least that answers a call in a language: for bench/processes.cc.
+PLAIN_PROCESSES = {
+    "cpp": [],
+    "python": ["python3", "-c", "import json, os\nwhile event := os.read(0, 4096):\n    os.write(1, json.dumps({'hello': json.loads(event)['name']}).encode())"],
+    "node": ["node", "-e", "process.stdin.on('data', (event) => process.stdout.write(JSON.stringify({ hello: JSON.parse(event).name })))"],
+}
 GOALS_US = {"cpp": 10, "python": 15, "node": 18}  # CPU of a call at 16 clients
 
 

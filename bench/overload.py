@@ -1,6 +1,6 @@
 """Ten times as many calls as can be served, for --overload-seconds: what is still done (goodput), how long accepted calls take, memory.
 
-The function computes for 5 ms, so its capacity is what the machine has and not what the load can send. Peak is measured first, with as
+The function takes 5 ms of CPU time, so its capacity is what the machine has and not what the load can send. Peak is measured first, with as
 many clients as keep every core busy; then requests are due at ten times that rate, whatever comes back. Answers other than 2xx must be
 refusals (429 or 503). The load runs on the same machine: what it takes, the server lacks, and peak is measured with the same load program.
 """
