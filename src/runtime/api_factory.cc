@@ -7,7 +7,6 @@
 namespace mayfly::runtime {
 namespace {
 
-constexpr int64_t kLaunchUs = 30 * kMicrosPerSecond;  // a sandbox and the exec in it: milliseconds, unless the machine swaps
 constexpr uint16_t kApiPort = 9001;                   // T1.3; the vendors' documents show the same for the others
 // Until a program asks for its first call: Lambda grants 10 s, and FC's initializer comes later. SCF counts by initTimeout alone (T1.2).
 constexpr int64_t kBeginUs = 10 * kMicrosPerSecond;
@@ -126,10 +125,8 @@ io::Task<Expected<ApiFactory::Launched, StartError>> ApiFactory::launch(StartCon
   plan.command = {program};
   plan.environment = as_list(api_environment(context, options, contract, address, host_.shard().clock().wall_us()));
   plan.cores = io::usable_cores();
-  plan.memory_bytes = static_cast<uint64_t>(function.memory_mb) << 20;
   plan.folder = places(*context.runnable, options, contract).code;
-  auto group = host_.group("instance", static_cast<uint64_t>(function.memory_mb) << 20, kMaxProcesses);
-  MAYFLY_CO_TRY(out.box, co_await host_.launch(std::move(plan), std::move(group), io::Deadline::after_us(host_.shard(), kLaunchUs)));
+  MAYFLY_CO_TRY(out.box, co_await host_.launch_instance(std::move(plan), memory_limit(function)));
   if (!out.listener) {
     auto& doors = out.box->sandbox().doors;
     out.listener = host_.shard().adopt_listener(std::move(doors[own_door]));

@@ -15,7 +15,6 @@
 namespace mayfly::runtime {
 namespace {
 
-constexpr int64_t kLaunchUs = 30 * kMicrosPerSecond;  // a sandbox and the exec in it: milliseconds, unless the machine swaps
 constexpr int64_t kReleaseUs = 10 * kMicrosPerSecond;
 constexpr StockRules kOwnAhead{.most_of_one = 32, .most = 64};  // each two processes of less than 1 MB
 
@@ -27,8 +26,6 @@ std::string shelf_of(const functions::Runnable& runnable) { return door_name(run
 StartContext without_call(const StartContext& context) {
   return {.runnable = context.runnable, .account = context.account, .region = context.region, .credentials = {}, .printed = {}};
 }
-
-uint64_t memory_limit(const functions::Function& function) { return static_cast<uint64_t>(function.memory_mb) << 20; }
 
 // The file a handler names: "faces" or "faces.detect" is the program /code/faces.
 std::string program_of(const functions::Function& function) { return function.handler.substr(0, function.handler.rfind('.')); }
@@ -140,8 +137,7 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_own(StartContext context, A
   plan.command = {inside.code + "/" + program_of(function)};
   plan.environment = as_list(environment(context, options, Contract::fc));
   plan.folder = inside.code;
-  plan.memory_bytes = memory_limit(function);
-  co_return co_await host_.launch(std::move(plan), host_.group("instance", memory_limit(function), kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
+  co_return co_await host_.launch_instance(std::move(plan), memory_limit(function));
 }
 
 io::Task<FramedFactory::Made> FramedFactory::own_ahead(StartContext context) {
@@ -177,7 +173,7 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_generic(const Runtime& runt
   }
   for (const char* variable : {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TZ=UTC", "HOME=/tmp"}) plan.environment.push_back(variable);
   plan.folder = "/tmp";
-  co_return co_await host_.launch(std::move(plan), host_.group("instance", 0, kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
+  co_return co_await host_.launch_instance(std::move(plan), 0);
 }
 
 io::Task<FramedFactory::Boxed> FramedFactory::launch_with_function(StartContext context, const Runtime& runtime) {
@@ -188,8 +184,7 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_with_function(StartContext 
   plan.command = interpreter_command(runtime, function, options);
   plan.environment = as_list(environment(context, options, Contract::fc));
   plan.folder = places(*context.runnable, options, Contract::fc).code;
-  plan.memory_bytes = memory_limit(function);
-  co_return co_await host_.launch(std::move(plan), host_.group("instance", memory_limit(function), kMaxProcesses), io::Deadline::after_us(host_.shard(), kLaunchUs));
+  co_return co_await host_.launch_instance(std::move(plan), memory_limit(function));
 }
 
 io::Task<FramedFactory::Boxed> FramedFactory::take_generic(StartContext context, const Runtime& runtime) {

@@ -12,6 +12,7 @@ namespace mayfly::runtime {
 namespace {
 
 constexpr const char* kGroupPrefix = "mayfly-";
+constexpr int64_t kLaunchUs = 30 * kMicrosPerSecond;  // a sandbox and the exec in it: milliseconds, unless the machine swaps
 constexpr int64_t kMountUs = 10 * kMicrosPerSecond;  // milliseconds, unless the machine swaps
 // Where there are no cgroups what counts is mapped memory, used or not: stacks of threads, arenas of allocators. An empty node has 50 MB of it.
 constexpr uint64_t kMappedBytes = 256ull << 20;
@@ -87,6 +88,11 @@ io::Task<Expected<std::shared_ptr<Box>, StartError>> Host::launch(sandbox::Plan 
   auto launched = co_await nursery_.launch(std::move(plan), std::move(cgroup), deadline);
   if (!launched) co_return std::unexpected(start_error(launched.error()));
   co_return std::make_shared<Box>(*this, doors_, std::move(*launched));
+}
+
+io::Task<Expected<std::shared_ptr<Box>, StartError>> Host::launch_instance(sandbox::Plan plan, uint64_t memory_bytes) {
+  plan.memory_bytes = memory_bytes;
+  return launch(std::move(plan), group("instance", memory_bytes, kMaxProcesses), io::Deadline::after_us(shard_, kLaunchUs));
 }
 
 io::Task<Expected<void, StartError>> Host::mount_function(std::shared_ptr<Box> box, const functions::Runnable& runnable) {

@@ -58,7 +58,9 @@ class Host {
   void hold_memory(Box& box, uint64_t memory_bytes);
   std::string new_instance_id();  // "c-" and 24 hex digits
 
-  // A sandbox with its program running.
+  // A sandbox with its program running, for an instance with so much memory; 0: not known yet, see hold_memory.
+  io::Task<Expected<std::shared_ptr<Box>, StartError>> launch_instance(sandbox::Plan plan, uint64_t memory_bytes);
+  // The same with a group and a deadline of the caller's.
   io::Task<Expected<std::shared_ptr<Box>, StartError>> launch(sandbox::Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline);
   // Gives a generic box its function's folders, where functions have them by Contract::fc.
   io::Task<Expected<void, StartError>> mount_function(std::shared_ptr<Box> box, const functions::Runnable& runnable);

@@ -14,7 +14,6 @@
 namespace mayfly::runtime {
 namespace {
 
-constexpr int64_t kLaunchUs = 30 * kMicrosPerSecond;          // a sandbox and the exec in it: milliseconds, unless the machine swaps
 constexpr int64_t kListenAllowanceUs = 10 * kMicrosPerSecond;  // loading the program is not its initializer's time (also knative's S4.17)
 constexpr std::array<int64_t, 6> kAttemptPauseMs{1, 2, 5, 10, 20, 50};  // the last one repeats: S4.17's period
 constexpr size_t kLastWordsBytes = 2048;                      // of what a program printed that did not start
@@ -147,10 +146,8 @@ io::Task<Expected<std::shared_ptr<Box>, StartError>> HttpFactory::launch(const S
   plan.command = std::move(program.command);
   plan.environment = as_list(program.environment);
   plan.cores = io::usable_cores();
-  plan.memory_bytes = static_cast<uint64_t>(function.memory_mb) << 20;
   plan.folder = places(*context.runnable, options, contract).code;
-  auto cgroup = host_.group("instance", static_cast<uint64_t>(function.memory_mb) << 20, kMaxProcesses);
-  co_return co_await host_.launch(std::move(plan), std::move(cgroup), io::Deadline::after_us(host_.shard(), kLaunchUs));
+  co_return co_await host_.launch_instance(std::move(plan), memory_limit(function));
 }
 
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> HttpFactory::start(StartContext asked) {

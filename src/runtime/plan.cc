@@ -89,6 +89,8 @@ std::vector<std::string> as_list(const Environment& environment) {
   return out;
 }
 
+uint64_t memory_limit(const functions::Function& function) { return static_cast<uint64_t>(function.memory_mb) << 20; }
+
 std::string hostname_of(const functions::Function& function) {
   std::string out = function.name;
   for (char& c : out) {

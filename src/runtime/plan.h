@@ -40,6 +40,7 @@ std::vector<std::string> as_list(const Environment& environment);  // "NAME=valu
 // The machine's folders, the platform's files, the door; without program and without the function's own folders.
 sandbox::Plan base_plan(const std::string& account, const std::string& region, const std::string& hostname, const RuntimeOptions& options);
 constexpr const char* kGenericHost = "function";  // of a sandbox that is made before it is known for whom
+uint64_t memory_limit(const functions::Function& function);  // bytes
 std::string hostname_of(const functions::Function& function);
 // /code and /opt, or where the contract has them.
 std::vector<sandbox::Bind> function_binds(const functions::Runnable& runnable, Contract contract);

@@ -20,8 +20,6 @@ constexpr const char* kInterpreter = "python3";
 constexpr int64_t kGroupRetryUs = kMicrosPerMilli;
 constexpr int kGroupRetries = 1000;
 
-uint64_t memory_limit(const functions::Runnable& runnable) { return static_cast<uint64_t>(runnable.function.memory_mb) << 20; }
-
 }  // namespace
 
 PythonFactory::PythonFactory(Host& host)
@@ -113,7 +111,7 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> PythonFactory::start(S
     auto zygote = std::move(*found);
     Expected<Fork, StartError> fork;
     if (auto ready = forks_.take(door_name(runnable.key(), runnable.revision), make_ahead(runnable))) fork = std::move(*ready);
-    else fork = co_await this->fork(zygote, memory_limit(runnable), Zygote::For::a_start);
+    else fork = co_await this->fork(zygote, memory_limit(runnable.function), Zygote::For::a_start);
     if (!fork) {
       if (zygote->alive() || !again) co_return std::unexpected(fork.error());
       continue;
@@ -125,7 +123,7 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> PythonFactory::start(S
 }
 
 Stock<PythonFactory::Fork>::Make PythonFactory::make_ahead(const functions::Runnable& runnable) {
-  return [this, revision = door_name(runnable.key(), runnable.revision), memory_bytes = memory_limit(runnable)] { return fork_ahead(revision, memory_bytes); };
+  return [this, revision = door_name(runnable.key(), runnable.revision), memory_bytes = memory_limit(runnable.function)] { return fork_ahead(revision, memory_bytes); };
 }
 
 io::Task<std::optional<PythonFactory::Fork>> PythonFactory::fork_ahead(std::string revision, uint64_t memory_bytes) {
@@ -161,7 +159,7 @@ io::Task<void> PythonFactory::discard(Fork fork) {
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> PythonFactory::start_in(StartContext context, Fork fork, int64_t began_us, int64_t zygote_us) {
   const auto& function = context.runnable->function;
   std::string id = host_.new_instance_id();
-  std::string start = start_message(id, context.credentials, fork.cgroup ? 0 : memory_limit(*context.runnable));
+  std::string start = start_message(id, context.credentials, fork.cgroup ? 0 : memory_limit(context.runnable->function));
   auto frames = std::move(fork.process.frames);
   auto process = host_.supervise({.instance_id = id,
                                   .home = fork.zygote,

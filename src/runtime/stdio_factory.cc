@@ -8,7 +8,6 @@
 namespace mayfly::runtime {
 namespace {
 
-constexpr int64_t kLaunchUs = 30 * kMicrosPerSecond;  // a sandbox and the exec in it: milliseconds, unless the machine swaps
 constexpr const char* kInsideRunner = "/mayfly/runner";
 
 }  // namespace
@@ -32,10 +31,8 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> StdioFactory::start(St
   plan.command = {runner, std::string(kStdioRunnerArgument), classic ? "classic" : "of-watchdog"};
   plan.environment = as_list(environment(context, options, contract));
   plan.cores = io::usable_cores();
-  plan.memory_bytes = static_cast<uint64_t>(function.memory_mb) << 20;
   plan.folder = places(*context.runnable, options, contract).code;
-  auto cgroup = host_.group("instance", static_cast<uint64_t>(function.memory_mb) << 20, kMaxProcesses);
-  MAYFLY_CO_TRY(auto box, co_await host_.launch(std::move(plan), std::move(cgroup), io::Deadline::after_us(host_.shard(), kLaunchUs)));
+  MAYFLY_CO_TRY(auto box, co_await host_.launch_instance(std::move(plan), memory_limit(function)));
   co_await host_.open_door(box, context.runnable);
   auto frames = std::move(box->sandbox().frames);
   auto process = host_.program_of(std::move(box), context, host_.new_instance_id());
