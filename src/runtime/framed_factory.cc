@@ -150,8 +150,9 @@ io::Task<FramedFactory::Boxed> FramedFactory::take_own(StartContext context) {
   auto ready = own_.take(shelf_of(*context.runnable), [this, later = without_call(context)] { return own_ahead(later); });
   if (!ready) co_return co_await launch_own(std::move(context), Ahead::no);
   auto released = co_await (*ready)->sandbox().release(io::Deadline::after_us(host_.shard(), kReleaseUs));
-  if (!released) co_return std::unexpected(start_error(released.error()));
-  co_return std::move(*ready);
+  if (released) co_return std::move(*ready);
+  if (released.error().code == sandbox::LaunchError::not_started) co_return std::unexpected(start_error(released.error()));
+  co_return co_await launch_own(std::move(context), Ahead::no);  // it ended just now
 }
 
 // Without a function's folders and variables.
@@ -191,16 +192,19 @@ io::Task<FramedFactory::Boxed> FramedFactory::take_generic(StartContext context,
   const auto& function = context.runnable->function;
   if (needs_own_start(*context.runnable, environment(context, host_.options(), Contract::fc))) co_return co_await launch_with_function(std::move(context), runtime);
   auto command = interpreter_command(runtime, function, host_.options());
-  std::shared_ptr<Box> box;
   if (auto ready = generic_.take(shelf_of(command), [this, &runtime, command] { return generic_ahead(runtime, command); })) {
-    box = std::move(*ready);
-    sys::set_cores(box->sandbox().program(), sys::own_cores());  // where calls reach it soonest
-  } else {
-    MAYFLY_CO_TRY(box, co_await launch_generic(runtime, command));
-  }
-  host_.hold_memory(*box, memory_limit(function));
-  MAYFLY_CO_TRY_VOID(co_await host_.mount_function(box, *context.runnable));
+    sys::set_cores((*ready)->sandbox().program(), sys::own_cores());  // where calls reach it soonest
+    if (co_await specialise(*ready, *context.runnable)) co_return std::move(*ready);
+  }  // else, or if it ended just now:
+  MAYFLY_CO_TRY(auto box, co_await launch_generic(runtime, command));
+  MAYFLY_CO_TRY_VOID(co_await specialise(box, *context.runnable));
   co_return box;
+}
+
+// Gives a generic interpreter's sandbox what is the function's.
+io::Task<Expected<void, StartError>> FramedFactory::specialise(std::shared_ptr<Box> box, const functions::Runnable& runnable) {
+  host_.hold_memory(*box, memory_limit(runnable.function));
+  return host_.mount_function(std::move(box), runnable);
 }
 
 io::Task<FramedFactory::Made> FramedFactory::generic_ahead(const Runtime& runtime, std::vector<std::string> command) {

@@ -46,6 +46,7 @@ class FramedFactory final : public InstanceFactory {
   io::Task<Boxed> launch_generic(const Runtime& runtime, std::vector<std::string> command);
   io::Task<Made> generic_ahead(const Runtime& runtime, std::vector<std::string> command);
   io::Task<Boxed> take_generic(StartContext context, const Runtime& runtime);
+  io::Task<Expected<void, StartError>> specialise(std::shared_ptr<Box> box, const functions::Runnable& runnable);
   io::Task<Boxed> launch_with_function(StartContext context, const Runtime& runtime);
 
   Host& host_;

@@ -15,7 +15,7 @@ constexpr int64_t kZygoteStartUs = 60 * kMicrosPerSecond;  // interpreter and li
 constexpr int64_t kForkUs = 10 * kMicrosPerSecond;         // milliseconds, unless the machine swaps
 constexpr uint64_t kZygoteMemoryBytes = 1ull << 30;        // the libraries, once, for all instances of a revision
 constexpr uint64_t kZygoteProcesses = 1024;                // forks that have not been placed yet
-constexpr StockRules kForksAhead{.most_of_one = 32, .most = 64};  // each some 3 MB and three processes' worth of kernel memory
+constexpr StockRules kForksAhead{.most_of_one = 32, .most = 64};  // each some 3.5 MB
 constexpr const char* kInterpreter = "python3";
 constexpr int64_t kGroupRetryUs = kMicrosPerMilli;
 constexpr int kGroupRetries = 1000;
@@ -58,12 +58,13 @@ io::Task<PythonFactory::ZygoteResult> PythonFactory::make_zygote(StartContext co
   auto deadline = io::Deadline::after_us(host_.shard(), kZygoteStartUs);
   std::shared_ptr<Box> box;
   if (auto ready = interpreters_.take(kInterpreter, [this] { return interpreter_ahead(); })) {
-    box = std::move(*ready);
-    sys::set_cores(box->sandbox().program(), sys::own_cores());  // where calls reach its forks soonest
-  } else {
-    MAYFLY_CO_TRY(box, co_await launch_interpreter());
+    sys::set_cores((*ready)->sandbox().program(), sys::own_cores());  // where calls reach its forks soonest
+    if (co_await host_.mount_function(*ready, *context.runnable)) box = std::move(*ready);
   }
-  MAYFLY_CO_TRY_VOID(co_await host_.mount_function(box, *context.runnable));
+  if (!box) {  // none was ready, or it ended just now
+    MAYFLY_CO_TRY(box, co_await launch_interpreter());
+    MAYFLY_CO_TRY_VOID(co_await host_.mount_function(box, *context.runnable));
+  }
   auto zygote = std::make_shared<Zygote>(host_.shard(), box);
   host_.spawn(Zygote::read_messages(zygote));
   auto configured = co_await zygote->configure(zygote_configuration(context, host_.options(), seccomp_), deadline);
