@@ -141,13 +141,13 @@ io::Task<void> call_again(Invoker& invoker, io::Loop& loop, int calls, std::stri
 
 TEST_F(PatientPool, ALineThatIsNeverEmptyGetsOneInstanceAfterTheOther) {
   invoke("sleep 1");
-  for (int client = 0; client < 3; ++client) group_.spawn(call_again(*invoker_, loop_, 2'000, "sleep 1"));
-  loop_.run_for(Patience::kSteadyUs);
-  EXPECT_EQ(world_.starts, 2u) << "each waits 2 ms only, but there always is one who does";
+  for (int client = 0; client < 6; ++client) group_.spawn(call_again(*invoker_, loop_, 2'000, "sleep 1"));
+  loop_.run_for(2 * Patience::kSteadyUs);
+  EXPECT_EQ(world_.starts, 2u) << "each waits 5 ms only, but there always is one who does";
   loop_.run_for(10 * Patience::kSteadyUs);
-  EXPECT_EQ(world_.starts, 3u) << "nobody waits any more";
+  EXPECT_GE(world_.starts, 3u);
+  EXPECT_EQ(status().instances.size(), world_.starts) << "each did its share";
   loop_.wait(group_.drain());
-  EXPECT_EQ(world_.starts, 3u);
 }
 
 TEST_F(PatientPool, CallsThatComputeAreNotGivenMoreInstancesThanDoMore) {

@@ -65,7 +65,7 @@ TEST(Frame, IsCutOutOfAStreamHoweverItArrives) {
 
 TEST(Frame, BeyondALimitOrOfAnUnknownKindIsMalformed) {
   for (FrameHeader header : {FrameHeader{.payload_size = kMaxPayloadBytes + 1, .kind = FrameKind::reply}, FrameHeader{.meta_size = kMaxMetaBytes + 1, .kind = FrameKind::reply},
-                             FrameHeader{.kind = FrameKind{0}}, FrameHeader{.kind = FrameKind{9}}, FrameHeader{.kind = FrameKind::reply, .status = FrameStatus{2}}}) {
+                             FrameHeader{.kind = FrameKind{0}}, FrameHeader{.kind = FrameKind{10}}, FrameHeader{.kind = FrameKind::reply, .status = FrameStatus{2}}}) {
     io::SimLoop loop;
     Pieces stream(std::string(reinterpret_cast<const char*>(&header), sizeof header), 1000);
     FrameReader reader;
