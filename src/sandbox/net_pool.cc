@@ -62,4 +62,8 @@ void NetPool::give_back(sys::Fd net) {
   if (free_.size() < kMaxFree) free_.push_back(std::move(net));
 }
 
+void NetPool::shrink() {
+  while (may_shrink()) free_.pop_back();
+}
+
 }  // namespace mayfly::sandbox

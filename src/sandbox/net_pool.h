@@ -27,6 +27,11 @@ class NetPool {
   };
   Taken take(const Doors& doors);
   void give_back(sys::Fd net);
+  // After a time without launches: those that only a burst needed go, all at once, which costs the kernel little more than one.
+  bool may_shrink() const { return free_.size() > kKeptFree; }
+  void shrink();
+
+  static constexpr size_t kKeptFree = 8;
 
  private:
   std::deque<sys::Fd> free_;

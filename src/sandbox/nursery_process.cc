@@ -38,6 +38,8 @@ uint32_t random_uid() {
 
 // Nothing asked for that long: time to make a keeper ahead. Sooner it would compete with the start of what was just launched.
 constexpr int kIdleMs = 5;
+// And for so long: no burst is under way, and what one needed may go.
+constexpr int kQuietMs = 10'000;
 
 // A keeper that builds what needs no plan and then waits for its launch.
 struct Ready {
@@ -207,7 +209,7 @@ void Nursery::serve() {
   while (true) {
     bool behind = template_ && ready_.size() < wanted_ready_;
     pollfd waited[] = {{kServerFd, POLLIN, 0}, {ended.get(), POLLIN, 0}};
-    int happened = ::poll(waited, 2, behind ? kIdleMs : -1);
+    int happened = ::poll(waited, 2, behind ? kIdleMs : nets_.may_shrink() ? kQuietMs : -1);
     if (happened < 0) continue;
     if (waited[0].revents != 0 && !take_order()) return;
     if (waited[1].revents != 0) {
@@ -216,6 +218,7 @@ void Nursery::serve() {
       reap();
     }
     if (happened == 0 && behind) make_ahead();
+    if (happened == 0 && !behind) nets_.shrink();
   }
 }
 
