@@ -24,11 +24,10 @@ Sandbox::~Sandbox() {
 io::Task<Expected<void, LaunchError>> Sandbox::release(io::Deadline deadline) {
   sys::Fd report = std::move(parts_.report);
   MAYFLY_CHECK(static_cast<bool>(report));
-  (void)sys::try_send_message(report.get(), kGo);  // where it has ended, the report says so
+  if (sys::try_send_message(report.get(), kGo) == sys::Sent::closed) co_return fail(LaunchError::refused, "the sandbox has ended");
   auto words = co_await read_report(parts_.nursery->shard(), report.get(), deadline);
   if (!words) co_return fail(LaunchError::timed_out, "the program was not started in time");
   if (!words->empty()) co_return failure_of(*words);
-  if (sys::has_ended(parts_.keeper)) co_return fail(LaunchError::refused, "the sandbox has ended");
   co_return Expected<void, LaunchError>{};
 }
 

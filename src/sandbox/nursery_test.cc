@@ -135,6 +135,16 @@ TEST_F(NurseryTest, AHeldProgramThatCannotBeStartedIsNamedAtItsRelease) {
   EXPECT_EQ(released.error().message, "the program could not be started: execve /code/bootstrap: No such file or directory");
 }
 
+TEST_F(NurseryTest, AHeldProgramThatEndsAtOnceHasBeenReleasedAllTheSame) {
+  for (int i = 0; i < 20; ++i) {
+    Plan plan = confined_plan({"/bin/true"});
+    plan.held = true;
+    auto sandbox = launched(plan);
+    ASSERT_TRUE(release(*sandbox)) << i;
+    EXPECT_EQ(status_of(*sandbox), 0);
+  }
+}
+
 TEST_F(NurseryTest, AHeldSandboxThatWasKilledIsNotReleased) {
   Plan plan = confined_plan({"/bin/true"});
   plan.held = true;
