@@ -227,7 +227,7 @@ class Bench:
                     time.sleep(1.6)  # past the keep-alive: the instance is gone, the zygote stays
                     cold.append(timed())
             records = [r for r in server.cli_json("describe", "bench/cv")["recent"] if r["cold"]][1:]
-            phases = {key: statistics.median(r[key] for r in records) for key in ("startUs", "initUs", "runUs")}
+            phases = {key: statistics.median(r[key] for r in records) for key in ("sandboxUs", "runtimeUs", "importUs", "initUs", "runUs")}
             self.row("cold", "cv2, new instance of a running zygote, to first byte", statistics.median(cold), "ms", goal=8, baseline=warm, baseline_is="warm call, same function")
             self.row("cold", "cv2, first call ever: makes the sandbox, imports cv2", first, "ms")
             return {"first_ever_ms": first, "cold_ms": cold, "warm_ms": warm, "cold_starts_seen": len(records), "median_phases_us": phases}
