@@ -12,7 +12,7 @@ import tempfile
 import unittest
 
 import worker_driver
-from worker_driver import CHUNK, FAILED, HANDLED_ERROR, HEAD, OK, READY, REPLY, SOURCE
+from worker_driver import CHUNK, HANDLED_ERROR, HEAD, OK, REPLY, SOURCE
 
 BUILD = str(SOURCE / "runtimes/dotnet/build.sh")
 HERE = pathlib.Path(__file__).resolve().parent / "dotnet"
@@ -60,32 +60,16 @@ class Built:
         return files
 
 
-class DotnetTest(unittest.TestCase):
+class DotnetTest(worker_driver.WorkerTest):
+    """What the tests give as code is the name of a handler: all are in one package."""
     built = None
 
-    def worker(self, handler, files=None, **more):
+    def launch(self, handler, files=None, **more):
         function = {"memory": 256, "initialization_timeout": 30}
-        worker = worker_driver.Worker([self.built.dotnet, self.built.main], self.built.package() if files is None else files, handler=handler, function=function, **more)
-        self.addCleanup(worker.output.close)
-        self.addCleanup(worker.process.wait)
-        self.addCleanup(worker.process.kill)
-        self.addCleanup(worker.socket.close)
-        return worker
+        return worker_driver.Worker([self.built.dotnet, self.built.main], self.built.package() if files is None else files, handler=handler, function=function, **more)
 
     def started(self, handler, **more):
-        worker = self.worker("App::Example." + handler if "::Example" not in handler else handler, **more)
-        self.assertEqual(worker.started.kind, READY, (worker.started.payload, worker.printed()))
-        return worker
-
-    def failed(self, handler, **more):
-        worker = self.worker(handler, **more)
-        self.assertEqual(worker.started.kind, FAILED, worker.started.meta)
-        return worker.started.json()
-
-    def answer(self, handler, payload=b"", **more):
-        reply = self.started(handler, **more).call(payload)
-        self.assertEqual(reply.status, OK, reply.payload)
-        return reply.payload
+        return super().started(handler if "::Example" in handler else "App::Example." + handler, **more)
 
 
 class Events(DotnetTest):
@@ -146,7 +130,7 @@ class Events(DotnetTest):
         if not found:
             self.skipTest("no libz.so.1 here")
         files = {**self.built.package(), "native/libzlibish.so": pathlib.Path(found[0]).read_bytes()}
-        worker = self.worker("App::Example.Natives::Version", files, environment={"LD_LIBRARY_PATH": "/nowhere"})
+        worker = self.worker("App::Example.Natives::Version", files=files, environment={"LD_LIBRARY_PATH": "/nowhere"})
         self.assertEqual(worker.call().json()["errorType"], "System.DllNotFoundException")
         with tempfile.TemporaryDirectory() as folder:
             pathlib.Path(folder, "libzlibish.so").write_bytes(files["native/libzlibish.so"])

@@ -117,8 +117,11 @@ class WorkerTest(unittest.TestCase):
     def package(self, code):
         raise NotImplementedError
 
+    def launch(self, code, **more):
+        return Worker(list(self.command), code if isinstance(code, dict) else self.package(code), **more)
+
     def worker(self, code, **more):
-        worker = Worker(list(self.command), code if isinstance(code, dict) else self.package(code), **more)
+        worker = self.launch(code, **more)
         self.addCleanup(worker.output.close)
         self.addCleanup(worker.process.wait)
         self.addCleanup(worker.process.kill)
