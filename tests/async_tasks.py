@@ -73,7 +73,9 @@ class AsyncTasks(unittest.TestCase):
         self.invoke("encode", {"sleep": 100}, x_fc_stateful_async_invocation_id="long-1")
         self.wait_for("encode", "long-1", "Running")
         begun = time.monotonic()
-        self.server.cli("tasks", "stop", "tasks/encode", "long-1")
+        told = self.server.cli_json("tasks", "stop", "tasks/encode", "long-1")
+        self.assertEqual(told["id"], "long-1")
+        self.assertIn(told["status"], ("Stopping", "Stopped"))
         task = self.wait_for("encode", "long-1", "Stopped")
         self.assertLess(time.monotonic() - begun, 20)
         self.assertEqual([event["status"] for event in task["events"]], ["Enqueued", "Dequeued", "Running", "Stopping", "Stopped"])
@@ -85,8 +87,10 @@ class AsyncTasks(unittest.TestCase):
         answer = self.server.cli_json("invoke", "tasks/plain", '{"sleep": 100}', "--async")
         self.assertEqual(answer["task"], "")
         support.wait_until(lambda: self.metric("mayfly_async_in_flight") > 0, WAIT_S, "the call to run")
-        self.server.cli("tasks", "stop", "tasks/plain", answer["requestId"])
+        self.assertEqual(self.server.cli_json("tasks", "stop", "tasks/plain", answer["requestId"]), {"id": answer["requestId"], "status": "Stopping"})
         support.wait_until(lambda: self.metric("mayfly_async_stopped_total") > 0, WAIT_S, "the call to end")
+        unknown = self.server.cli("--json", "tasks", "stop", "tasks/plain", "nobodys", check=False)
+        self.assertEqual((unknown.returncode, json.loads(unknown.stdout)["error"]["code"]), (4, "CallNotFound"))
 
     def test_an_idempotency_key_queues_a_call_once(self):
         first = self.server.cli_json("invoke", "tasks/plain", '{"n": 1}', "--async", "--idempotency-key", "order-7")
@@ -112,10 +116,37 @@ class AsyncTasks(unittest.TestCase):
         self.assertEqual(self.server.cli_json("dead-letters", "purge", "--function", "tasks/after", "--older-than", "1d"), {"purged": 0})
         self.assertEqual(self.server.cli_json("dead-letters", "purge", "--function", "tasks/after"), {"purged": 3})
 
+    def test_an_empty_or_wrong_filter_ends_no_dead_letter(self):
+        self.fc.create_function("tasks", "doomed", handler="index.handler", runtime="python3", codeZipFile=support.zip_file({"index.py": CODE}))
+        self.fc.put_function_async_invoke_config("tasks", "LATEST", "doomed", {"maxAsyncRetryAttempts": 0})
+        self.invoke("doomed", {"raise": "no"})
+        letters = support.wait_until(lambda: self.letters("tasks/doomed"), WAIT_S, "a dead letter")
+        empty = ({}, {"id": ""}, {"service": ""}, {"service": "tasks", "function": ""}, {"service": "tasks", "older_than_s": ""}, {"service": "", "all": "true"})
+        wrong = ({"older_than_s": "1h"}, {"newer_than_s": "-1"}, {"older_than_s": "10000000000"}, {"limit": "many"}, {"limit": "0"})
+        for query in (*empty, *({"service": "tasks", **each} for each in wrong)):
+            for verb in ("redrive", "purge"):
+                status, answer = self.native("POST", f"dead-letters/{verb}", query)
+                self.assertEqual((status, answer["ErrorCode"]), (400, "InvalidArgument"), f"{verb} {query}")
+        self.assertEqual(self.native("DELETE", "dead-letters/", {})[0], 400)
+        self.assertEqual(self.native("POST", "dead-letters//redeliver", {})[0], 400)
+        status, answer = self.native("GET", "dead-letters", {"limit": "5000"})
+        self.assertEqual(status, 400)
+        self.assertIn("limit must be a number from 1 to 1000, not '5000'", answer["ErrorMessage"])
+        self.assertEqual(self.letters("tasks/doomed"), letters)
+        self.assertEqual(self.native("POST", "dead-letters/purge", {"function": "doomed"}), (200, {"purged": 1}))
+
     def test_only_functions_are_destinations(self):
         with self.assertRaises(Exception) as refused:
             self.fc.put_function_async_invoke_config("tasks", "LATEST", "plain", {"destinationConfig": {"onSuccess": {"destination": "acs:mns:cn-hangzhou:1:/queues/q/messages"}}})
         self.assertIn("a destination is a function", str(refused.exception))
+
+    def native(self, method, path, query):
+        """A request to Mayfly's own API as any program may send it: the status and the answer."""
+        import requests
+        path = "/mayfly/v1/" + path
+        headers = self.fc._build_common_headers(method, path, {}, query)
+        reply = requests.request(method, self.server.endpoint + path, headers=headers, params=query, timeout=30)
+        return reply.status_code, reply.json()
 
     def letters(self, function):
         return self.server.cli_json("dead-letters", "list", "--function", function)["deadLetters"]

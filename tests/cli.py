@@ -53,10 +53,11 @@ steps:
   - {type: succeed, name: good}
 """
 # What the commands promise: 0 done, 1 the function or flow failed, 2 wrong usage, 3 no server, 4 refused, 5 something local is broken.
-DONE, FAILED, USAGE, NO_SERVER, REFUSED = 0, 1, 2, 3, 4
+DONE, FAILED, USAGE, NO_SERVER, REFUSED, LOCAL = 0, 1, 2, 3, 4, 5
 COMMANDS = ("up", "deploy", "invoke", "logs", "ls", "describe", "object", "object cp", "object ls", "object rm", "object cat", "object mb", "object rb", "flow",
             "flow start", "flow ls", "flow show", "flow history", "flow stop", "dead-letters list",
-            "dead-letters show", "dead-letters redrive", "dead-letters drop", "dead-letters purge", "tasks list", "tasks describe", "tasks stop", "doctor", "cloud")
+            "dead-letters show", "dead-letters redrive", "dead-letters drop", "dead-letters purge", "tasks list", "tasks describe", "tasks stop", "deps",
+            "layer", "layer list", "layer publish", "layer delete", "egress", "scale", "doctor", "cloud")
 
 
 class CommandLine(unittest.TestCase):
@@ -151,6 +152,8 @@ class CommandLine(unittest.TestCase):
         one = next(entry["requestId"] for entry in self.log("told") if "handling" in entry["text"])
         self.assertEqual({entry["requestId"] for entry in self.log("told", "--request", one)}, {one})
         self.assertEqual(len(self.log("told", "-n", "1")), 1)
+        self.assertEqual(self.refused(REFUSED, "logs", "told/typo")[1]["code"], "FunctionNotFound")
+        self.refused(USAGE, "logs", "told/")
         follower = subprocess.Popen([support.BINARY, "--data-dir", self.server.data, "logs", "-f", "told/echo"], stdout=subprocess.PIPE, text=True)
         try:
             self.run_cli(DONE, "invoke", "told/echo", "x" * 7777)
@@ -175,6 +178,13 @@ class CommandLine(unittest.TestCase):
         self.run_cli(FAILED, "invoke", "told/echo", "fail")
         self.assertIn("asked to", self.server.cli_json("describe", "told/echo")["last_error"])
         self.refused(REFUSED, "describe", "told/nothing")
+
+    def test_a_function_may_be_called_like_a_part_of_the_api(self):
+        for name in ("scaling", "egress"):
+            self.server.fc().create_function("told", name, "python3", "index.handler", codeZipFile=support.zip_file({"index.py": HANDLER}))
+            self.assertEqual(self.server.cli_json("describe", f"told/{name}")["handler"], "index.handler")
+            self.assertEqual(self.server.cli_json("scale", f"told/{name}")["function"], name)
+            self.assertEqual(self.server.cli_json("egress", f"told/{name}")["egress"], [])
 
     def test_describe_says_why_a_function_cannot_be_called(self):
         self.server.fc().create_function("told", "broken", "python3", "missing.handler", codeZipFile=support.zip_file({"index.py": "x = 1\n"}))
@@ -237,12 +247,26 @@ class CommandLine(unittest.TestCase):
         self.run_cli(DONE, "invoke", "told/dying", "fail", "--async")
         first = support.wait_until(lambda: self.server.cli_json("dead-letters", "ls")["deadLetters"], 30, "the call to be given up")[0]
         self.assertEqual((first["service"], first["function"]), ("told", "dying"))
-        self.assertIn("told/dying", self.run_cli(DONE, "dead-letters", "ls").stdout)
+        self.assertIn("told/dying", self.run_cli(DONE, "dead-letters", "ls", "--limit", "5000").stdout)
+        for unset in ("/", "told/", ""):  # what "$SVC/$FN" and "$FN" come to
+            for verb in ("purge", "redrive"):
+                self.refused(USAGE, "dead-letters", verb, "--function", unset)
+        self.refused(USAGE, "dead-letters", "drop", "")
+        self.assertEqual(self.server.cli_json("dead-letters", "ls")["deadLetters"], [first])
         self.run_cli(DONE, "dead-letters", "redeliver", first["id"])
         again = support.wait_until(lambda: [each for each in self.server.cli_json("dead-letters", "ls")["deadLetters"] if each["id"] != first["id"]], 30, "it to fail again")
         self.run_cli(DONE, "dead-letters", "drop", again[0]["id"])
         self.assertEqual(self.server.cli_json("dead-letters", "ls")["deadLetters"], [])
         self.refused(REFUSED, "dead-letters", "drop", again[0]["id"])
+
+    def test_what_is_wrong_on_this_machine_ends_with_five(self):
+        self.refused(LOCAL, "invoke", "told/echo", "-f", str(self.folder))
+        with tempfile.TemporaryDirectory() as folder:
+            requirements = pathlib.Path(folder, "requirements.txt")
+            requirements.write_text("six==1.17.0\n")
+            self.refused(LOCAL, "deps", folder, "--output", "/nonexistent/x.zip")
+            requirements.write_text("# none yet\n")
+            self.assertIn("nothing to install", self.run_cli(USAGE, "deps", folder, "--output", folder + "/x.zip").stderr)
 
     def test_doctor_finds_this_machine_fit(self):
         checks = json.loads(self.run_cli(DONE, "--json", "doctor", "--libraries", support.LIBRARIES).stdout)

@@ -28,6 +28,17 @@ void add_commands(CLI::App& app, CliContext& context) {
   app.footer(std::string(kExitCodes));
 }
 
+int run_command(CLI::App& app, CliContext& context, int argc, const char* const* argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(Kind::usage);  // 0: help or version was asked for
+  } catch (const std::exception& fault) {
+    context.finish(fail(Kind::local, fault.what()));
+  }
+  return context.exit_code;
+}
+
 Result<FunctionName> parse_function_name(const std::string& text) {
   size_t slash = text.find('/');
   if (slash == std::string::npos || slash == 0 || slash + 1 == text.size() || text.find('/', slash + 1) != std::string::npos)

@@ -1,6 +1,6 @@
 #pragma once
-// The commands of `mayfly` besides `up`. Each file adds its own to the app; the callbacks end in context.finish(), so main only parses
-// and returns context.exit_code.
+// The commands of `mayfly` besides `up`. Each file adds its own to the app; the callbacks end in context.finish(), so main only adds them
+// and runs the one that the arguments name.
 
 #include <CLI/CLI.hpp>
 
@@ -10,6 +10,8 @@ namespace mayfly::cli {
 
 // Adds the global options (--endpoint, --data-dir, --json, ...) and every command below. `context` must outlive `app`.
 void add_commands(CLI::App& app, CliContext& context);
+// Parses the arguments and runs their command; the process's exit code. Here faults of the environment end, as Kind::local.
+int run_command(CLI::App& app, CliContext& context, int argc, const char* const* argv);
 
 void add_deploy_command(CLI::App& app, CliContext& context);
 void add_invoke_command(CLI::App& app, CliContext& context);

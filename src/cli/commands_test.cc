@@ -47,15 +47,16 @@ struct CommandsTest : testing::Test {
     CliContext context(server);
     CLI::App app("test", "mayfly");
     add_commands(app, context);
-    std::reverse(arguments.begin(), arguments.end());
+    std::vector<const char*> argv{"mayfly"};
+    for (const std::string& argument : arguments) argv.push_back(argument.c_str());
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
-    app.parse(arguments);
+    int exit_code = run_command(app, context, static_cast<int>(argv.size()), argv.data());
     std::fflush(stdout);
     std::fflush(stderr);
     out = testing::internal::GetCapturedStdout();
     err = testing::internal::GetCapturedStderr();
-    return context.exit_code;
+    return exit_code;
   }
   static http::Headers headers(std::initializer_list<std::pair<const char*, std::string>> fields) {
     http::Headers all;
@@ -98,6 +99,16 @@ TEST_F(CommandsTest, AnAsynchronousCallMayBeATaskAndHaveAKey) {
   EXPECT_EQ(server.last_headers.get("idempotency-key"), "k");
 }
 
+TEST_F(CommandsTest, ALocalFaultEndsWithFiveAndIsToldInJson) {
+  EXPECT_EQ(run({"invoke", "s/f", "-f", testing::TempDir()}), 5);
+  EXPECT_TRUE(err.starts_with("mayfly: ")) << err;
+  EXPECT_EQ(run({"--json", "invoke", "s/f", "-f", testing::TempDir()}), 5);
+  auto told = parse_json(out);
+  ASSERT_TRUE(told) << out;
+  EXPECT_NE(string_or(told->at("error"), "message").find(testing::TempDir()), std::string::npos) << out;
+  EXPECT_TRUE(server.asked.empty());
+}
+
 const std::string kTasks = "/2016-08-15/services/s/functions/f/stateful-async-invocations";
 
 TEST_F(CommandsTest, TasksAreListedPageByPageAndDescribed) {
@@ -116,13 +127,31 @@ TEST_F(CommandsTest, TasksAreListedPageByPageAndDescribed) {
 
 TEST_F(CommandsTest, StopEndsATaskOrACallByItsRequestId) {
   server.answer("PUT " + kTasks + "/a", 200, "{}");
+  server.answer("GET " + kTasks + "/a", 200, R"({"invocationId":"a","status":"Stopping"})");
+  server.answer("GET " + kTasks + "/a", 200, R"({"invocationId":"a","status":"Stopped"})");
   EXPECT_EQ(run({"tasks", "stop", "s/f", "a"}), 0);
+  EXPECT_EQ(out, "a is Stopping\n") << "its run is still being ended";
+  EXPECT_EQ(run({"tasks", "stop", "s/f", "a", "--json"}), 0);
+  EXPECT_EQ(out, "{\"id\":\"a\",\"status\":\"Stopped\"}\n");
   server.answer("PUT " + kTasks + "/r-1", 404, R"({"ErrorCode":"StatefulAsyncInvocationNotFound","ErrorMessage":"no"})");
   server.answer("POST /mayfly/v1/async/s/f/r-1/cancel", 200, "{}");
   EXPECT_EQ(run({"tasks", "stop", "s/f", "r-1"}), 0);
   EXPECT_EQ(server.asked.back(), "POST /mayfly/v1/async/s/f/r-1/cancel");
   server.answer("PUT " + kTasks + "/done", 412, R"({"ErrorCode":"StatefulAsyncInvocationAlreadyCompleted","ErrorMessage":"ended"})");
   EXPECT_EQ(run({"tasks", "stop", "s/f", "done"}), 4);
+}
+
+TEST_F(CommandsTest, StopSaysWhyACallWasNotCancelled) {
+  const std::string cancel = "POST /mayfly/v1/async/s/f/r-1/cancel";
+  server.answer("PUT " + kTasks + "/r-1", 404, R"({"ErrorCode":"StatefulAsyncInvocationNotFound","ErrorMessage":"no"})");
+  server.answer(cancel, 403, R"({"ErrorCode":"AccessDenied","ErrorMessage":"root only"})");
+  server.answer(cancel, 503, R"({"ErrorCode":"ResourceExhausted","ErrorMessage":"busy"})");
+  server.answer(cancel, 404, R"({"ErrorCode":"CallNotFound","ErrorMessage":"none"})");
+  for (const char* message : {"mayfly: AccessDenied: root only\n", "mayfly: ResourceExhausted: busy\n",
+                              "mayfly: \"r-1\" is neither a task of s/f nor an asynchronous call that waits or runs\n"}) {
+    EXPECT_EQ(run({"tasks", "stop", "s/f", "r-1"}), 4);
+    EXPECT_EQ(err, message);
+  }
 }
 
 TEST_F(CommandsTest, DeadLettersAreEndedOnlyWhenSomethingNamesThem) {
@@ -139,6 +168,43 @@ TEST_F(CommandsTest, DeadLettersAreEndedOnlyWhenSomethingNamesThem) {
   EXPECT_EQ(run({"dead-letters", "purge", "--older-than", "soon"}), 2);
 }
 
+TEST_F(CommandsTest, AnEmptyVariableNamesNoDeadLetters) {
+  for (const char* verb : {"redrive", "purge", "list"}) {
+    for (const char* target : {"/", "shop/", "/pay", "a/b/c", ""}) EXPECT_EQ(run({"dead-letters", verb, "--function", target, "--older-than", "2h"}), 2) << verb << " " << target;
+    EXPECT_EQ(run({"dead-letters", verb, "--function", "shop", "--older-than", ""}), 2) << verb;
+  }
+  for (const char* verb : {"redrive", "drop", "show"}) EXPECT_EQ(run({"dead-letters", verb, ""}), 2) << verb;
+  EXPECT_EQ(run({"dead-letters", "redrive", "", "--all"}), 2);
+  EXPECT_TRUE(server.asked.empty());
+  server.answer("POST /mayfly/v1/dead-letters/purge", 200, R"({"purged":1})");
+  EXPECT_EQ(run({"dead-letters", "purge", "--function", "shop"}), 0) << "a service is enough";
+  EXPECT_NE(server.last_target.find("?service=shop"), std::string::npos) << server.last_target;
+  EXPECT_EQ(server.last_target.find("function"), std::string::npos) << server.last_target;
+}
+
+std::string page_of_letters(size_t count, std::string_view last) {
+  json::array letters;
+  for (size_t i = 0; i < count; ++i) letters.push_back(json::object{{"id", i + 1 < count ? std::string("x") : std::string(last)}});
+  return to_text(json::object{{"deadLetters", std::move(letters)}});
+}
+
+TEST_F(CommandsTest, DeadLettersAreListedPageByPageUpToTheLimit) {
+  server.answer("GET /mayfly/v1/dead-letters", 200, page_of_letters(100, "a"));
+  server.answer("GET /mayfly/v1/dead-letters", 200, page_of_letters(60, "b"));
+  EXPECT_EQ(run({"dead-letters", "list", "--limit", "5000", "--json"}), 0);
+  EXPECT_NE(server.last_target.find("limit=100&after=a"), std::string::npos) << server.last_target;
+  auto all = parse_json(out);
+  ASSERT_TRUE(all) << out;
+  EXPECT_EQ(all->at("deadLetters").as_array().size(), 160u);
+  EXPECT_FALSE(bool_or(*all, "more"));
+  server.replies.clear();
+  server.answer("GET /mayfly/v1/dead-letters", 200, page_of_letters(3, "c"));
+  EXPECT_EQ(run({"dead-letters", "list", "--limit", "2"}), 0);
+  EXPECT_NE(server.last_target.find("limit=3"), std::string::npos) << server.last_target;
+  EXPECT_NE(err.find("the oldest 2, there are more"), std::string::npos) << err;
+  EXPECT_EQ(out.find("\nc "), std::string::npos) << out;
+}
+
 TEST_F(CommandsTest, AFailureNamesTheServersCodeAndEndsWithFour) {
   server.answer(kInvocation, 404, R"({"ErrorCode":"FunctionNotFound","ErrorMessage":"no f"})");
   EXPECT_EQ(run({"invoke", "s/f", "x"}), 4);
@@ -151,6 +217,36 @@ TEST_F(CommandsTest, LogsShowTheLastEntriesAndGoOnWhereTheyEnded) {
                 R"({"entries":[{"time":"t1","service":"s","function":"f","text":"one\n"},{"time":"t2","service":"s","function":"f","text":"two"}],"next":"2"})");
   EXPECT_EQ(run({"logs", "s/f", "-n", "1"}), 0);
   EXPECT_EQ(out, "t2  s/f  two\n");
+}
+
+TEST_F(CommandsTest, LogsOfAFunctionThatIsNotThereSaySo) {
+  server.answer("GET /mayfly/v1/logs", 200, R"({"entries":[],"next":"0"})");
+  server.answer("GET /mayfly/v1/functions/s/typo", 404, R"({"ErrorCode":"FunctionNotFound","ErrorMessage":"no typo"})");
+  server.answer("GET /mayfly/v1/functions/s/silent", 200, "{}");
+  EXPECT_EQ(run({"logs", "s/typo"}), 4);
+  EXPECT_EQ(err, "mayfly: FunctionNotFound: no typo\n");
+  EXPECT_EQ(run({"logs", "s", "--function", "typo"}), 4);
+  EXPECT_EQ(run({"logs", "s/silent"}), 0);
+  EXPECT_EQ(run({"logs", "s"}), 0);
+  EXPECT_EQ(run({"logs", "s/"}), 2);
+}
+
+TEST_F(CommandsTest, DependenciesThatNothingNamesStopNoDeployment) {
+  std::string folder = testing::TempDir() + "commands-no-deps", zip = testing::TempDir() + "commands-no-deps.zip";
+  sys::make_folders(folder + "/code");
+  sys::write_file(folder + "/code/index.js", "x");
+  sys::write_file(folder + "/code/package.json", R"({"type":"module"})");
+  sys::write_file(folder + "/template.yml",
+                  "ROSTemplateFormatVersion: '2015-09-01'\nTransform: 'Aliyun::Serverless-2018-04-03'\nResources:\n  s:\n    Type: Aliyun::Serverless::Service\n"
+                  "    f:\n      Type: Aliyun::Serverless::Function\n      Properties: {Handler: index.h, Runtime: nodejs12, CodeUri: code}\n");
+  EXPECT_EQ(run({"deploy", folder, "-y", "--deps"}), 0) << err;
+  EXPECT_EQ(out.find("+ layer"), std::string::npos) << out;
+  EXPECT_EQ(run({"deps", folder + "/code", "--output", zip}), 2);
+  EXPECT_NE(err.find("nothing to install"), std::string::npos) << err;
+  EXPECT_EQ(run({"deps", folder + "/code", "--output", folder}), 2);
+  EXPECT_EQ(run({"--json", "deps", folder + "/code", "--output", "/nonexistent/x.zip"}), 5);
+  EXPECT_TRUE(parse_json(out)) << out;
+  sys::remove_tree(folder);
 }
 
 TEST_F(CommandsTest, DeployDryRunShowsThePlanAndChangesNothing) {

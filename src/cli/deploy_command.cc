@@ -16,14 +16,12 @@ struct Options {
   bool deps = false;
 };
 
-// Installs what a function's project names, for its runtime.
+// Installs what a function's project names, for its runtime; most name nothing.
 Result<std::optional<BuiltLayer>> dependencies(const std::string& folder, const std::string& runtime) {
   MAYFLY_TRY(auto manifests, find_manifests(folder, runtime));
-  if (manifests.empty()) return std::nullopt;
   auto programs = machine_programs();
   Installer installer{.programs = *programs, .cache_folder = default_layer_cache(), .say = [](const std::string& line) { fmt::print(stderr, "{}\n", line); }};
-  MAYFLY_TRY(BuiltLayer built, build_layer(installer, manifests));
-  return built;
+  return build_layer(installer, manifests);
 }
 
 Result<std::map<std::string, std::string>> parameters_of(const Options& options) {

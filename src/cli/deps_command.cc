@@ -28,6 +28,14 @@ struct Outcome {
   std::vector<std::string> changed;  // functions
 };
 
+// Asked before minutes of installing.
+Result<void> can_write(const std::string& output) {
+  fs::path folder = fs::absolute(output).parent_path();
+  if (fs::is_directory(output)) return fail(Kind::usage, output + " is a folder", "name the zip: --output layer.zip");
+  if (::access(folder.c_str(), W_OK) != 0) return fail(Kind::local, fmt::format("cannot write {}: {}", output, strerror(errno)));
+  return {};
+}
+
 Result<BuiltLayer> build(const Options& options) {
   MAYFLY_TRY(auto manifests, find_manifests(options.folder, options.runtime));
   if (manifests.empty())
@@ -35,7 +43,11 @@ Result<BuiltLayer> build(const Options& options) {
   auto programs = machine_programs();
   Installer installer{.programs = *programs, .cache_folder = default_layer_cache(), .use_cache = !options.no_cache,
                       .say = [](const std::string& line) { fmt::print(stderr, "{}\n", line); }};
-  return build_layer(installer, manifests);
+  MAYFLY_TRY(auto built, build_layer(installer, manifests));
+  if (built) return std::move(*built);
+  std::vector<std::string> files;
+  for (const Manifest& manifest : manifests) files.push_back(manifest.file);
+  return fail(Kind::usage, fmt::format("there is nothing to install: no dependencies are named by {} in {}", fmt::join(files, ", "), options.folder));
 }
 
 Result<void> publish(ApiClient& client, const Options& options, const std::vector<FunctionName>& functions, Outcome& outcome) {
@@ -77,8 +89,11 @@ Result<int> run(CliContext& context, const Options& options) {
   Outcome outcome;
   if (!options.output.empty()) {
     if (!functions.empty()) return fail(Kind::usage, "--output only builds the zip: it goes with no --function");
+    MAYFLY_TRY_VOID(can_write(options.output));
     MAYFLY_TRY(outcome.built, build(options));
-    fs::copy_file(outcome.built.file.path, options.output, fs::copy_options::overwrite_existing);
+    std::error_code error;
+    fs::copy_file(outcome.built.file.path, options.output, fs::copy_options::overwrite_existing, error);
+    if (error) return fail(Kind::local, fmt::format("cannot write {}: {}", options.output, error.message()));
     if (!context.json) fmt::print("{} {}\n", options.output, size_text(outcome.built.file.bytes));
   } else {
     MAYFLY_TRY(ApiClient * client, context.client());  // before minutes of installing

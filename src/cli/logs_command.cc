@@ -47,9 +47,10 @@ Result<std::deque<json::value>> present(ApiClient& client, const Parameters& fil
 
 Result<int> run(CliContext& context, Options options) {
   std::string service = options.target;
-  if (size_t slash = options.target.find('/'); slash != std::string::npos) {
-    service = options.target.substr(0, slash);
-    options.function = options.target.substr(slash + 1);
+  if (options.target.find('/') != std::string::npos) {
+    MAYFLY_TRY(FunctionName name, parse_function_name(options.target));
+    service = name.service;
+    options.function = name.function;
   }
   MAYFLY_TRY(ApiClient * client, context.client());
   Parameters filter;
@@ -57,6 +58,8 @@ Result<int> run(CliContext& context, Options options) {
     if (!value.empty()) filter.emplace_back(name, value);
   std::string since = options.since;
   MAYFLY_TRY(auto last, present(*client, filter, options, since));
+  if (last.empty() && !service.empty() && !options.function.empty())  // silent, or misspelt
+    MAYFLY_TRY_VOID(client->native("/mayfly/v1/functions/" + service + "/" + options.function));
   for (const json::value& entry : last) print_entry(context, entry);
   while (options.follow) {
     std::fflush(stdout);

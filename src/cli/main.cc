@@ -17,13 +17,5 @@ int main(int argc, char** argv) {
   mayfly::cli::CliContext context;
   mayfly::cli::add_commands(app, context);
   mayfly::server::add_up_command(app, context.data_dir, context.exit_code);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(mayfly::cli::Kind::usage);  // 0: help or version was asked for
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "mayfly: {}\n", error.what());
-    return 1;
-  }
-  return context.exit_code;
+  return mayfly::cli::run_command(app, context, argc, argv);
 }

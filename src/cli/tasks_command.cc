@@ -6,6 +6,7 @@ namespace mayfly::cli {
 namespace {
 
 constexpr size_t kMaxPage = 100;  // of the API
+constexpr std::string_view kStopping = "Stopping";
 
 struct Options {
   std::string function, id, status, prefix;
@@ -74,21 +75,32 @@ Result<int> run_describe(CliContext& context, const Options& options) {
   return 0;
 }
 
-// A task by its id, or any asynchronous call by its request id.
+// Any asynchronous call by its request id.
+Result<void> cancel_call(ApiClient& client, const FunctionName& name, const Options& options) {
+  std::string service = name.service.substr(0, name.service.find('.'));
+  auto cancelled = client.native(fmt::format("/mayfly/v1/async/{}/{}/{}/cancel", percent_encode(service), percent_encode(name.function), percent_encode(options.id)),
+                                 {}, kCallTimeoutUs, "POST");
+  if (cancelled) return {};
+  if (is_missing(cancelled.error()))
+    cancelled.error().message = fmt::format("\"{}\" is neither a task of {} nor an asynchronous call that waits or runs", options.id, options.function);
+  return std::unexpected(std::move(cancelled).error());
+}
+
+// What has come of a task that was asked to stop: its run may still be being ended.
+std::string status_of(ApiClient& client, const FunctionName& name, const Options& options) {
+  auto task = client.fc_json("GET", path_of(name, options.id));
+  return task ? string_or(*task, "status", kStopping) : std::string(kStopping);
+}
+
 Result<int> run_stop(CliContext& context, const Options& options) {
   MAYFLY_TRY(FunctionName name, parse_function_name(options.function));
   MAYFLY_TRY(ApiClient * client, context.client());
   auto stopped = client->fc("PUT", path_of(name, options.id));
-  if (!stopped && stopped.error().code.code == "StatefulAsyncInvocationNotFound") {
-    std::string service = name.service.substr(0, name.service.find('.'));
-    auto cancelled = client->native(fmt::format("/mayfly/v1/async/{}/{}/{}/cancel", percent_encode(service), percent_encode(name.function), percent_encode(options.id)),
-                                    {}, kCallTimeoutUs, "POST");
-    if (!cancelled) return fail(Kind::refused, fmt::format("\"{}\" is neither a task of {} nor an asynchronous call that waits or runs", options.id, options.function));
-  } else if (!stopped) {
-    return std::unexpected(stopped.error());
-  }
-  if (context.json) context.print_json(json::object{{"stopped", options.id}});
-  else fmt::print("stopped {}\n", options.id);
+  if (!stopped && stopped.error().code.code != "StatefulAsyncInvocationNotFound") return std::unexpected(stopped.error());
+  if (!stopped) MAYFLY_TRY_VOID(cancel_call(*client, name, options));
+  std::string status = stopped ? status_of(*client, name, options) : std::string(kStopping);  // a plain call has no record to ask
+  if (context.json) context.print_json(json::object{{"id", options.id}, {"status", status}});
+  else fmt::print("{} is {}\n", options.id, status);
   return 0;
 }
 

@@ -34,6 +34,11 @@ json::array recent_of(const usage::FunctionTotals& totals) {
   return recent;
 }
 
+// "functions/<service>/<function>/<part>": a function may itself be called like a part.
+bool is_part(std::string_view path, std::string_view part) {
+  return path.starts_with("functions/") && path.ends_with(part) && std::count(path.begin(), path.end(), '/') == 3;
+}
+
 bool from_loopback(const http::Request& request) {
   return request.door.empty() && (request.peer.starts_with("127.") || request.peer.starts_with("::1") || request.peer.starts_with("[::1]"));
 }
@@ -44,7 +49,7 @@ io::Task<http::Response> NativeApi::handle(io::Loop& loop, http::Request request
   std::string_view path = request.raw_path;
   path.remove_prefix(kPrefix.size());
   bool ends_letter = path.starts_with("dead-letters/"), ends_call = path.starts_with("async/");
-  bool scales = path.starts_with("functions/") && path.ends_with("/scaling"), grants = path.starts_with("functions/") && path.ends_with("/egress");
+  bool scales = is_part(path, "/scaling"), grants = is_part(path, "/egress");
   if (request.method != "GET" && !ends_letter && !ends_call && !scales && !grants) co_return error(405, "MethodNotAllowed", fmt::format("{} only answers GET", request.raw_path));
   if (path == "health") co_return reply(200, json::object{{"status", "ok"}});
   bool open = path == "metrics" && from_loopback(request);
@@ -70,11 +75,11 @@ io::Task<http::Response> NativeApi::handle(io::Loop& loop, http::Request request
     std::string_view rest = path.substr(std::string_view("functions/").size());
     size_t slash = rest.find('/');
     std::string_view function = rest.substr(slash + 1, rest.rfind('/') - slash - 1);  // of the two below
-    if (slash != rest.npos && grants) {
+    if (grants) {
       EgressApi egress(context_.catalogue);
       co_return co_await egress.handle(loop, request.method, percent_decode(rest.substr(0, slash)), percent_decode(function), request.query());
     }
-    if (slash != rest.npos && scales) {
+    if (scales) {
       ScalingApi scaling(context_.catalogue, context_.settings, context_.dispatcher);
       co_return co_await scaling.handle(loop, request.method, percent_decode(rest.substr(0, slash)), percent_decode(function), request.query());
     }

@@ -15,33 +15,65 @@ json::object letter_json(const dispatch::DeadLetter& letter) {
           {"since", iso8601_ms(letter.since_us)}, {"died", iso8601_ms(letter.died_us)}, {"payloadBase64", base64_encode(letter.invocation.payload)}};
 }
 
-dispatch::LetterQuery letter_query(const http::Query& query, int64_t wall_us) {
-  dispatch::LetterQuery wanted{.id = value_of(query, "id"), .service = value_of(query, "service"), .function = value_of(query, "function"), .after = value_of(query, "after")};
-  auto ago_us = [&](std::string_view name) {  // a number of seconds
-    auto seconds = std::min<uint64_t>(number_of(query, name, 0), static_cast<uint64_t>(wall_us / kMicrosPerSecond));
-    return wall_us - static_cast<int64_t>(seconds) * kMicrosPerSecond;
-  };
-  if (http::find(query, "older_than_s")) wanted.died_until_us = ago_us("older_than_s");
-  if (http::find(query, "newer_than_s")) wanted.died_from_us = ago_us("newer_than_s");
-  return wanted;
+constexpr uint64_t kMostNumber = 1'000'000'000;  // of seconds, which is 31 years, and of letters to end
+
+// The number that `name` gives, if it was sent; what is wrong with it, or "".
+std::string read_number(const http::Query& query, std::string_view name, uint64_t least, uint64_t most, std::optional<uint64_t>& out) {
+  const std::string* sent = http::find(query, name);
+  if (!sent) return {};
+  uint64_t number = 0;
+  auto [end, failed] = std::from_chars(sent->data(), sent->data() + sent->size(), number);
+  if (failed != std::errc() || end != sent->data() + sent->size() || number < least || number > most)
+    return fmt::format("{} must be a number from {} to {}, not '{}'", name, least, most, to_utf8(std::string_view(*sent).substr(0, 100)));
+  out = number;
+  return {};
+}
+
+// Which letters `query` names, `most` at a time; what is wrong with it, or "".
+std::string read_letters(const http::Query& query, int64_t wall_us, uint64_t most, dispatch::LetterQuery& wanted) {
+  std::optional<uint64_t> older_s, newer_s, limit;
+  for (auto [name, out] : {std::pair{"older_than_s", &older_s}, {"newer_than_s", &newer_s}})
+    if (std::string wrong = read_number(query, name, 0, kMostNumber, *out); !wrong.empty()) return wrong;
+  if (std::string wrong = read_number(query, "limit", 1, most, limit); !wrong.empty()) return wrong;
+  auto ago_us = [wall_us](uint64_t seconds) { return std::max<int64_t>(0, wall_us - static_cast<int64_t>(seconds) * kMicrosPerSecond); };
+  wanted.id = value_of(query, "id");
+  wanted.service = value_of(query, "service");
+  wanted.function = value_of(query, "function");
+  wanted.after = value_of(query, "after");
+  if (older_s) wanted.died_until_us = ago_us(*older_s);
+  if (newer_s) wanted.died_from_us = ago_us(*newer_s);
+  if (limit) wanted.limit = *limit;
+  return {};
+}
+
+// Why `query` may not end letters, or "". A filter that was forgotten, or is empty because some script's variable is, must not mean all.
+std::string unclear(const http::Query& query) {
+  bool filtered = false;
+  for (std::string_view name : {"id", "service", "function", "older_than_s", "newer_than_s"}) {
+    const std::string* value = http::find(query, name);
+    if (value && value->empty()) return fmt::format("{} is empty: leave it out if any will do", name);
+    filtered = filtered || value != nullptr;
+  }
+  if (filtered || value_of(query, "all") == "true") return {};
+  return "name the dead letters by id, service, function, older_than_s or newer_than_s, or say all=true";
 }
 
 }  // namespace
 
 io::Task<http::Response> NativeApi::dead_letters(io::Loop& loop, http::Query query) {
-  dispatch::LetterQuery wanted = letter_query(query, context_.clock.wall_us());
-  wanted.limit = std::min<size_t>(number_of(query, "limit", 100), kMaxDeadLettersPage);
+  dispatch::LetterQuery wanted;
+  if (std::string wrong = read_letters(query, context_.clock.wall_us(), kMaxDeadLettersPage, wanted); !wrong.empty()) co_return error(400, "InvalidArgument", wrong);
   json::array letters;
   for (const dispatch::DeadLetter& letter : co_await context_.async.letters().list(loop, std::move(wanted))) letters.push_back(letter_json(letter));
   co_return reply(200, json::object{{"deadLetters", std::move(letters)}});
 }
 
-// redrive and purge: of those that the query names; of all only if it says all=true, so that a forgotten filter ends nothing.
+// redrive and purge: of those that the query names; of all only if it says all=true.
 io::Task<http::Response> NativeApi::end_dead_letters(io::Loop& loop, http::Query query, bool redrive) {
-  bool filtered = http::find(query, "id") || http::find(query, "service") || http::find(query, "older_than_s") || http::find(query, "newer_than_s");
-  if (!filtered && value_of(query, "all") != "true") co_return error(400, "InvalidArgument", "name the dead letters by id, service, function or older_than_s, or say all=true");
-  dispatch::LetterQuery wanted = letter_query(query, context_.clock.wall_us());
-  wanted.limit = number_of(query, "limit", dispatch::kMaxDeadLetters);
+  dispatch::LetterQuery wanted{.limit = dispatch::kMaxDeadLetters};
+  std::string wrong = unclear(query);
+  if (wrong.empty()) wrong = read_letters(query, context_.clock.wall_us(), kMostNumber, wanted);
+  if (!wrong.empty()) co_return error(400, "InvalidArgument", wrong);
   dispatch::DeadLetters& letters = context_.async.letters();
   size_t count = redrive ? co_await letters.redrive(loop, std::move(wanted)) : co_await letters.purge(loop, std::move(wanted));
   co_return reply(200, json::object{{redrive ? "redriven" : "purged", count}});
@@ -51,15 +83,14 @@ io::Task<http::Response> NativeApi::end_dead_letter(io::Loop& loop, http::Reques
   constexpr std::string_view kRedeliver = "/redeliver";
   bool post = request.method == "POST";
   if (post && (rest == "redrive" || rest == "purge")) co_return co_await end_dead_letters(loop, request.query(), rest == "redrive");
-  size_t count = 0;
-  if (post && rest.ends_with(kRedeliver)) {
-    std::string id = percent_decode(std::string_view(rest).substr(0, rest.size() - kRedeliver.size()));
-    count = co_await context_.async.letters().redrive(loop, {.id = id});
-  } else if (request.method == "DELETE") {
-    count = co_await context_.async.letters().purge(loop, {.id = percent_decode(rest)});
-  } else {
+  bool redeliver = post && rest.ends_with(kRedeliver);
+  if (!redeliver && request.method != "DELETE")
     co_return error(405, "MethodNotAllowed", "a dead letter is ended by POST .../redeliver or by DELETE, many by POST redrive or purge");
-  }
+  if (redeliver) rest.resize(rest.size() - kRedeliver.size());
+  dispatch::LetterQuery wanted{.id = percent_decode(rest)};
+  if (wanted.id.empty()) co_return error(400, "InvalidArgument", "the id of the dead letter is empty");  // to a query that means any
+  dispatch::DeadLetters& letters = context_.async.letters();
+  size_t count = redeliver ? co_await letters.redrive(loop, std::move(wanted)) : co_await letters.purge(loop, std::move(wanted));
   if (count == 0) co_return error(404, "DeadLetterNotFound", "there is no such dead letter; it may have been redelivered or dropped already");
   co_return reply(200, json::object{});
 }

@@ -7,6 +7,8 @@
 
 #include <filesystem>
 
+#include "cli/deploy/zip.h"
+#include "sys/fault.h"
 #include "sys/file.h"
 
 namespace mayfly::cli {
@@ -50,6 +52,14 @@ TEST_F(PackageTest, PacksAFolderInOrderWithModes) {
   auto package = make_package(folder, {.base_folder = folder});
   ASSERT_TRUE(package);
   EXPECT_EQ(unpack(package->zip), (std::vector<std::string>{"755 a/run one", "644 b.py two"}));
+}
+
+TEST_F(PackageTest, AFaultOfTheSinkComesThroughWhileTheRestIsGivenUp) {
+  write("index.py", "x = 1");
+  auto entries = entries_of(folder, nullptr, "", 10);
+  ASSERT_TRUE(entries);
+  auto full_disk = [](std::string_view) { throw sys::Fault("write", "package.zip", ENOSPC); };
+  EXPECT_THROW((void)write_zip(*entries, {1 << 20, ""}, full_disk), sys::Fault);
 }
 
 TEST_F(PackageTest, GivesTheSameBytesWhateverTheTimestamps) {

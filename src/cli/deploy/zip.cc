@@ -26,9 +26,22 @@ struct FreeEntry {
   void operator()(archive_entry* entry) const { archive_entry_free(entry); }
 };
 
-la_ssize_t forward(archive*, void* sink, const void* data, size_t size) {
-  (*static_cast<const ZipSink*>(sink))({static_cast<const char*>(data), size});
-  return static_cast<la_ssize_t>(size);
+// Where libarchive writes. It is C, and writes once more when it is freed: what the sink throws waits here until it is done.
+struct Output {
+  const ZipSink& sink;
+  std::exception_ptr fault = nullptr;
+};
+
+la_ssize_t forward(archive* writer, void* to, const void* data, size_t size) {
+  auto* output = static_cast<Output*>(to);
+  try {
+    if (!output->fault) output->sink({static_cast<const char*>(data), size});
+  } catch (...) {
+    output->fault = std::current_exception();
+  }
+  if (!output->fault) return static_cast<la_ssize_t>(size);
+  archive_set_error(writer, EIO, "the package could not be written");
+  return ARCHIVE_FATAL;
 }
 
 class Walker {
@@ -104,6 +117,19 @@ Result<void> write_entry(archive* writer, const ZipEntry& item, const ZipLimits&
   return write_file(writer, entry.get(), item, status);
 }
 
+Result<void> write_entries(const std::vector<ZipEntry>& entries, const ZipLimits& limits, Output& output) {
+  std::unique_ptr<archive, FreeWriter> writer(archive_write_new());
+  archive_write_set_format_zip(writer.get());
+  archive_write_set_options(writer.get(), "zip:compression=deflate,zip:hdrcharset=UTF-8");
+  archive_write_set_bytes_per_block(writer.get(), 0);
+  archive_write_open2(writer.get(), &output, nullptr, forward, nullptr, nullptr);
+  uint64_t total = 0;
+  for (const ZipEntry& entry : entries) MAYFLY_TRY_VOID(write_entry(writer.get(), entry, limits, total));
+  if (archive_write_close(writer.get()) != ARCHIVE_OK)
+    return fail(Kind::local, std::string("cannot finish the package: ") + archive_error_string(writer.get()));
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<ZipEntry>> entries_of(const std::string& folder, const IgnoreRules* rules, const std::string& rules_prefix, size_t max_files) {
@@ -113,16 +139,10 @@ Result<std::vector<ZipEntry>> entries_of(const std::string& folder, const Ignore
 }
 
 Result<void> write_zip(const std::vector<ZipEntry>& entries, const ZipLimits& limits, const ZipSink& sink) {
-  std::unique_ptr<archive, FreeWriter> writer(archive_write_new());
-  archive_write_set_format_zip(writer.get());
-  archive_write_set_options(writer.get(), "zip:compression=deflate,zip:hdrcharset=UTF-8");
-  archive_write_set_bytes_per_block(writer.get(), 0);
-  archive_write_open2(writer.get(), const_cast<ZipSink*>(&sink), nullptr, forward, nullptr, nullptr);
-  uint64_t total = 0;
-  for (const ZipEntry& entry : entries) MAYFLY_TRY_VOID(write_entry(writer.get(), entry, limits, total));
-  if (archive_write_close(writer.get()) != ARCHIVE_OK)
-    return fail(Kind::local, std::string("cannot finish the package: ") + archive_error_string(writer.get()));
-  return {};
+  Output output{sink};
+  auto written = write_entries(entries, limits, output);
+  if (output.fault) std::rethrow_exception(output.fault);
+  return written;
 }
 
 }  // namespace mayfly::cli

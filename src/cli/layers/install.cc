@@ -21,6 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kBuild = "build-";  // how the folders begin in which layers are put together
+constexpr std::chrono::hours kAbandoned{24};  // after this nobody is at work any more on what is half-made
+
 // Functions run on Debian's interpreter: what is built for another one would not load.
 constexpr const char* kSystemPython = "/usr/bin/python3";
 
@@ -56,13 +59,20 @@ std::unexpected<Failure<Refusal>> missing(std::string_view what, std::string_vie
 std::unexpected<Failure<Refusal>> failed(std::string_view tool, const Manifest& manifest, int code) {
   return fail(Kind::local, fmt::format("{} could not install {}/{} (exit {}): what it said stands above", tool, manifest.folder, manifest.file, code));
 }
-std::unexpected<Failure<Refusal>> nothing(const Manifest& manifest) {
-  return fail(Kind::usage, fmt::format("{}/{} names no dependencies", manifest.folder, manifest.file));
-}
 
 bool has_files(const fs::path& folder) {
   std::error_code error;
   return fs::is_directory(folder, error) && !fs::is_empty(folder, error);
+}
+
+// Where the packages of a tool lie in a layer.
+fs::path place_of(Tool tool) {
+  switch (tool) {
+    case Tool::pip: return "python";
+    case Tool::npm: return "nodejs/node_modules";
+    case Tool::maven: return "java/lib";
+  }
+  return {};
 }
 
 std::string interpreter_of(Programs& programs, Tool tool) {
@@ -81,11 +91,11 @@ Result<void> run_pip(Programs& programs, const Manifest& manifest, const fs::pat
   std::string python = interpreter_of(programs, Tool::pip);
   if (python.empty()) return missing("python3", manifest.file, "python3");
   if (programs.run(manifest.folder, {python, "-c", "import pip"}, {}) != 0) return missing("pip for " + python, manifest.file, "python3-pip");
-  fs::path target = layer / "python";
+  fs::path target = layer / place_of(Tool::pip);
   std::vector<std::string> command{python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile", "--no-warn-script-location",
                                    "--no-warn-conflicts", "--root-user-action=ignore", "--target", target.string(), "-r", manifest.file};
   if (int code = programs.run(manifest.folder, command, kSteady); code != 0) return failed("pip", manifest, code);
-  if (!has_files(target)) return nothing(manifest);
+  if (!has_files(target)) return {};
   std::vector<fs::path> compiled;  // byte code holds times, and what runs cannot write it
   for (const auto& entry : fs::recursive_directory_iterator(target))
     if (entry.is_directory() && entry.path().filename() == "__pycache__") compiled.push_back(entry.path());
@@ -116,18 +126,16 @@ Result<void> run_npm(Programs& programs, const Manifest& manifest, const fs::pat
   for (const auto& entry : fs::directory_iterator(target))
     if (entry.path().filename() != "node_modules") sys::remove_tree(entry.path());
   for (const char* own : {".package-lock.json", ".cache"}) sys::remove_tree(target / "node_modules" / own);
-  if (!has_files(target / "node_modules")) return nothing(manifest);
   return {};
 }
 
 Result<void> run_maven(Programs& programs, const Manifest& manifest, const fs::path& layer) {
   std::string mvn = programs.find("mvn");
   if (mvn.empty()) return missing("mvn", manifest.file, "maven");
-  fs::path target = layer / "java/lib";
+  fs::path target = layer / place_of(Tool::maven);
   sys::make_folders(target);
   std::vector<std::string> command{mvn, "-B", "-f", manifest.file, "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=" + target.string()};
   if (int code = programs.run(manifest.folder, command, kSteady); code != 0) return failed("mvn", manifest, code);
-  if (!has_files(target)) return nothing(manifest);
   return {};
 }
 
@@ -140,10 +148,17 @@ Result<void> run_tool(Programs& programs, const Manifest& manifest, const fs::pa
   return {};
 }
 
+// The oldest layers, and what was half-made when its process was killed. Others may be at work here, and drop the same.
 void drop_oldest(const std::string& cache) {
   std::vector<std::pair<fs::file_time_type, fs::path>> all;
-  for (const auto& entry : fs::directory_iterator(cache))
-    if (entry.path().extension() == ".zip") all.emplace_back(entry.last_write_time(), entry.path());
+  fs::file_time_type abandoned = fs::file_time_type::clock::now() - kAbandoned;
+  for (const auto& entry : fs::directory_iterator(cache)) {
+    std::error_code gone;
+    fs::file_time_type changed = entry.last_write_time(gone);
+    if (gone) continue;
+    if (entry.path().extension() == ".zip") all.emplace_back(changed, entry.path());
+    else if (changed < abandoned && (entry.path().extension() == ".part" || entry.path().filename().string().starts_with(kBuild))) sys::remove_tree(entry.path());
+  }
   std::sort(all.rbegin(), all.rend());
   for (size_t i = kCachedLayers; i < all.size(); ++i) sys::remove_tree(all[i].second);
 }
@@ -151,7 +166,7 @@ void drop_oldest(const std::string& cache) {
 // Removed when the build ends, however it ends.
 struct Workshop {
   explicit Workshop(const std::string& cache) {
-    path = cache + "/build-XXXXXX";
+    path = fmt::format("{}/{}XXXXXX", cache, kBuild);
     if (::mkdtemp(path.data()) == nullptr) throw sys::Fault("mkdtemp", path, errno);
   }
   Workshop(const Workshop&) = delete;
@@ -172,7 +187,14 @@ std::string default_layer_cache() {
   return base + "/mayfly/layers";
 }
 
-Result<BuiltLayer> build_layer(const Installer& installer, const std::vector<Manifest>& manifests) {
+Result<std::optional<BuiltLayer>> build_layer(const Installer& installer, const std::vector<Manifest>& all) {
+  auto say_empty = [&installer](const Manifest& manifest) { installer.say(fmt::format("{}/{} names no dependencies", manifest.folder, manifest.file)); };
+  std::vector<Manifest> manifests;
+  for (const Manifest& each : all) {
+    if (each.empty) say_empty(each);
+    else manifests.push_back(each);
+  }
+  if (manifests.empty()) return std::nullopt;
   BuiltLayer built;
   std::string keys;
   bool steady = installer.use_cache;
@@ -180,22 +202,28 @@ Result<BuiltLayer> build_layer(const Installer& installer, const std::vector<Man
     built.runtimes.emplace_back(runtime_of(manifest.tool));
     built.sources.push_back(manifest.file);
     keys += manifest_key(manifest, interpreter_of(installer.programs, manifest.tool)) + "\n";
-    steady = steady && !manifest.names_local_paths;
+    steady = steady && manifest.has_key;
   }
   std::string path = fmt::format("{}/{}.zip", installer.cache_folder, hex_encode(sha256(keys)));
   if (steady && sys::exists(path)) {
     MAYFLY_TRY(built.file, read_layer(path));
-    fs::last_write_time(path, fs::file_time_type::clock::now());
+    std::error_code gone;
+    fs::last_write_time(path, fs::file_time_type::clock::now(), gone);
     built.cached = true;
     installer.say(fmt::format("{}: unchanged since it was last installed", fmt::join(built.sources, ", ")));
     return built;
   }
   sys::make_folders(installer.cache_folder);
   Workshop workshop(installer.cache_folder);
+  bool any = false;
   for (const Manifest& manifest : manifests) {
     installer.say(fmt::format("installing {}/{}", manifest.folder, manifest.file));
     MAYFLY_TRY_VOID(run_tool(installer.programs, manifest, workshop.path));
+    bool left = has_files(workshop.path / place_of(manifest.tool));  // its lines may all be for other machines
+    if (!left) say_empty(manifest);
+    any = any || left;
   }
+  if (!any) return std::nullopt;
   installer.say("packing");
   MAYFLY_TRY(built.file, pack_layer(workshop.path, path));
   installer.say(fmt::format("a layer of {}, digest {}", size_text(built.file.bytes), built.file.digest));

@@ -37,7 +37,7 @@ struct BuiltLayer {
   std::vector<std::string> sources;   // "requirements.txt"
   bool cached = false;                // nothing had to be installed
 };
-// All of the manifests in one layer.
-Result<BuiltLayer> build_layer(const Installer& installer, const std::vector<Manifest>& manifests);
+// All of the manifests in one layer; nullopt if there is nothing to install for any of them.
+Result<std::optional<BuiltLayer>> build_layer(const Installer& installer, const std::vector<Manifest>& manifests);
 
 }  // namespace mayfly::cli

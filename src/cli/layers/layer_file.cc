@@ -7,6 +7,7 @@
 
 #include "base/encoding.h"
 #include "base/hash.h"
+#include "base/rng.h"
 #include "sys/fault.h"
 #include "sys/file.h"
 
@@ -26,23 +27,39 @@ struct Sums {
   LayerFile of(const std::string& path) { return {path, fmt::to_string(crc), hex_encode(digest.finish()), bytes}; }
 };
 
+// A file beside `path` that nobody else writes. It takes the place of `path` once it is complete and on the disk, else it goes with this.
+class Part {
+ public:
+  Part(std::string path, Rng& rng) : path_(std::move(path)), part_(fmt::format("{}.{}.part", path_, uuid(rng))), file_(sys::open_file(part_, O_WRONLY | O_CREAT | O_EXCL)) {}
+  Part(const Part&) = delete;
+  ~Part() {
+    if (!part_.empty()) ::unlink(part_.c_str());
+  }
+  void write(std::string_view piece) { sys::write_all(file_.get(), piece, part_); }
+  void take_place() {
+    sys::check(::fsync(file_.get()), "fsync", part_);
+    sys::check(::rename(part_.c_str(), path_.c_str()), "rename", path_);
+    part_.clear();
+  }
+
+ private:
+  std::string path_, part_;
+  sys::Fd file_;
+};
+
 }  // namespace
 
 Result<LayerFile> pack_layer(const std::string& folder, const std::string& path) {
   MAYFLY_TRY(auto entries, entries_of(folder, nullptr, "", kMaxLayerFiles));
   if (entries.empty()) return fail(Kind::usage, "nothing to pack in " + folder);
-  std::string part = path + ".part";
-  sys::Fd file = sys::open_file(part, O_WRONLY | O_CREAT | O_TRUNC);
+  SystemRng rng;
+  Part part(path, rng);
   Sums sums;
-  auto written = write_zip(entries, {kMaxLayerBytes, "make several layers of it"}, [&](std::string_view piece) {
+  MAYFLY_TRY_VOID(write_zip(entries, {kMaxLayerBytes, "make several layers of it"}, [&](std::string_view piece) {
     sums.add(piece);
-    sys::write_all(file.get(), piece, part);
-  });
-  if (!written) {
-    ::unlink(part.c_str());
-    return std::unexpected(std::move(written).error());
-  }
-  sys::check(::rename(part.c_str(), path.c_str()), "rename", path);
+    part.write(piece);
+  }));
+  part.take_place();
   return sums.of(path);
 }
 

@@ -15,7 +15,7 @@ struct LayerFile {
   uint64_t bytes = 0;
 };
 
-// Packs everything below `folder` into `path`, which appears only once it is complete.
+// Packs everything below `folder` into `path`, which appears only once it is complete and on the disk; others may pack into it meanwhile.
 Result<LayerFile> pack_layer(const std::string& folder, const std::string& path);
 Result<LayerFile> read_layer(const std::string& path);  // of a zip that is there
 

@@ -26,7 +26,7 @@ class FakePrograms final : public Programs {
     for (const std::string& word : command) line += (line.empty() ? "" : " ") + fs::path(word).filename().string();
     if (line.ends_with("-c import pip")) return absent.contains("pip") ? 1 : 0;
     ran.push_back(line);
-    if (exit_code != 0) return exit_code;
+    if (exit_code != 0 || leaves_nothing) return exit_code;
     auto target = std::find(command.begin(), command.end(), "--target");
     if (target != command.end()) {
       leave(*(target + 1) + "/small/__init__.py", "x = 1");
@@ -49,6 +49,7 @@ class FakePrograms final : public Programs {
   std::vector<std::string> ran;
   std::string package_json;
   int exit_code = 0;
+  bool leaves_nothing = false;
 };
 
 struct CliLayers : testing::Test {
@@ -60,9 +61,19 @@ struct CliLayers : testing::Test {
   ~CliLayers() override { sys::remove_tree(folder); }
   std::string project() const { return folder + "/project"; }
   void write(const std::string& name, std::string_view text) { FakePrograms::leave(project() + "/" + name, std::string(text)); }
-  Result<BuiltLayer> build(const std::string& runtime = {}, bool use_cache = true) {
+  Result<std::optional<BuiltLayer>> build_if_any(const std::string& runtime = {}, bool use_cache = true) {
     MAYFLY_TRY(auto manifests, find_manifests(project(), runtime));
     return build_layer({.programs = programs, .cache_folder = folder + "/cache", .use_cache = use_cache}, manifests);
+  }
+  Result<BuiltLayer> build(const std::string& runtime = {}, bool use_cache = true) {
+    MAYFLY_TRY(auto built, build_if_any(runtime, use_cache));
+    if (!built) return fail(Kind::usage, "nothing to install");
+    return std::move(*built);
+  }
+  bool finds_nothing(const std::string& runtime = {}) {
+    auto built = build_if_any(runtime);
+    EXPECT_TRUE(built) << built.error().message;
+    return built && !*built;
   }
   std::vector<std::string> names(const std::string& zip) {
     std::string out = folder + "/list";
@@ -127,6 +138,53 @@ TEST_F(CliLayers, WhatAManifestIncludesCounts) {
   EXPECT_EQ(build().error().code.kind, Kind::usage);
 }
 
+TEST_F(CliLayers, CommentsBehindAnIncludeAreNotOfItsName) {
+  write("requirements.txt", "-r base.txt  # shared\n-c limits.txt\t#too\nsmall@git+https://example.com/x#egg=small\n");
+  write("base.txt", "# nothing yet\n");
+  write("limits.txt", "small<2\n");
+  auto found = find_manifests(project(), "");
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->at(0).files.size(), 3u);
+  EXPECT_TRUE(found->at(0).has_key);
+}
+
+TEST_F(CliLayers, AnIncludeByUrlIsLeftToPipAndHasNoKey) {
+  write("requirements.txt", "small\n-c https://example.com/limits.txt\n");
+  auto first = build();
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_FALSE(build()->cached);
+  write("requirements.txt", "--requirement https://example.com/all.txt\n");
+  EXPECT_TRUE(build()) << "what it names is not known here";
+}
+
+TEST_F(CliLayers, AManifestThatNamesNothingIsSkipped) {
+  programs.absent = {"pip", "npm"};
+  for (const char* text : {"", "\n# none\n", "--index-url https://example.com/simple\n", "-r empty.txt\n"}) {
+    write("empty.txt", "");
+    write("requirements.txt", text);
+    EXPECT_TRUE(finds_nothing("python3")) << text;
+  }
+  for (const char* text : {R"({"type":"module"})", R"({"devDependencies":{"small":"1"},"dependencies":{}})"}) {
+    write("package.json", text);
+    EXPECT_TRUE(finds_nothing()) << text;
+  }
+  programs.absent.clear();
+  write("requirements.txt", "small\n");
+  auto built = build();
+  ASSERT_TRUE(built) << built.error().message;
+  EXPECT_EQ(built->sources, std::vector<std::string>{"requirements.txt"});
+  EXPECT_EQ(programs.ran.size(), 1u);
+}
+
+TEST_F(CliLayers, WhatComesToNothingOnThisMachineIsNoFailure) {
+  write("requirements.txt", "small; sys_platform == 'win32'\n");
+  write("package.json", R"({"optionalDependencies":{"small":"1"}})");
+  write("pom.xml", "<project/>");
+  programs.leaves_nothing = true;
+  EXPECT_TRUE(finds_nothing());
+  EXPECT_EQ(programs.ran.size(), 3u);
+}
+
 TEST_F(CliLayers, WhatLiesOnThisMachineIsNeverCached) {
   write("requirements.txt", "./mine\n");
   ASSERT_TRUE(build());
@@ -145,12 +203,32 @@ TEST_F(CliLayers, AMissingOrFailingToolIsNamed) {
   programs.exit_code = 7;
   EXPECT_NE(build().error().message.find("(exit 7)"), std::string::npos);
   EXPECT_TRUE(fs::is_empty(folder + "/cache"));
-  write("package.json", "{}");
+  write("package.json", R"({"dependencies":{"small":"1"}})");
   programs.absent = {"npm"};
   EXPECT_EQ(build("nodejs").error().hint, "apt-get install npm");
   write("pom.xml", "<project/>");
   programs.absent = {"mvn"};
   EXPECT_EQ(build("java11").error().hint, "apt-get install maven");
+}
+
+TEST_F(CliLayers, TwoThatPackTheSameDoNotWriteTheSameFile) {
+  write("a.txt", "1");
+  std::string zip = folder + "/layer.zip", others = zip + ".part";
+  sys::write_file(others, "half of it");
+  ASSERT_TRUE(pack_layer(project(), zip));
+  EXPECT_EQ(sys::read_file(others), "half of it");
+  EXPECT_EQ(names(zip), std::vector<std::string>{"a.txt"});
+}
+
+TEST_F(CliLayers, WhatAKilledProcessLeftHalfMadeGoesAfterADay) {
+  write("requirements.txt", "small\n");
+  std::string cache = folder + "/cache";
+  struct utimbuf long_ago {1, 1};
+  for (const char* name : {"old.zip.part", "build-old/x", "new.zip.part", "build-new/x"}) FakePrograms::leave(cache + "/" + name, "x");
+  for (const char* name : {"/old.zip.part", "/build-old"}) ASSERT_EQ(::utime((cache + name).c_str(), &long_ago), 0);
+  ASSERT_TRUE(build());
+  for (const char* name : {"/old.zip.part", "/build-old"}) EXPECT_FALSE(sys::exists(cache + name)) << name;
+  for (const char* name : {"/new.zip.part", "/build-new"}) EXPECT_TRUE(sys::exists(cache + name)) << name;
 }
 
 TEST_F(CliLayers, PublishingTheSameContentMakesNoVersion) {
@@ -194,9 +272,7 @@ Resources:
 )");
   PlanOptions options{.dependencies = [this](const std::string& where, const std::string& runtime) -> Result<std::optional<BuiltLayer>> {
     MAYFLY_TRY(auto manifests, find_manifests(where, runtime));
-    if (manifests.empty()) return std::nullopt;
-    MAYFLY_TRY(BuiltLayer built, build_layer({.programs = programs, .cache_folder = folder + "/cache"}, manifests));
-    return built;
+    return build_layer({.programs = programs, .cache_folder = folder + "/cache"}, manifests);
   }};
   auto wanted = load_template(project(), "", {});
   ASSERT_TRUE(wanted) << wanted.error().message;

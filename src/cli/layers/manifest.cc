@@ -29,6 +29,13 @@ constexpr Known kKnown[] = {{Tool::pip, "requirements.txt", "python", "python3"}
 
 const Known& known(Tool tool) { return *std::find_if(std::begin(kKnown), std::end(kKnown), [tool](const Known& each) { return each.tool == tool; }); }
 
+// A line as pip takes it: without white space around it and the comment behind it.
+std::string_view without_comment(std::string_view line) {
+  for (size_t hash = line.find('#'); hash != line.npos; hash = line.find('#', hash + 1))
+    if (hash == 0 || std::isspace(static_cast<unsigned char>(line[hash - 1]))) return trim(line.substr(0, hash));
+  return trim(line);
+}
+
 // What stands behind one of the options that name another file: "-r more.txt", "--constraint=c.txt".
 std::string_view included(std::string_view line) {
   for (std::string_view option : {"--requirement", "--constraint", "-r", "-c"}) {
@@ -38,6 +45,8 @@ std::string_view included(std::string_view line) {
   }
   return {};
 }
+
+bool names_package(std::string_view line) { return !line.empty() && (line.front() != '-' || line.starts_with("-e") || line.starts_with("--editable")); }
 
 bool is_local(std::string_view line) {
   for (std::string_view start : {".", "/", "-e", "--editable", "file:", "-f", "--find-links"})
@@ -54,15 +63,29 @@ Result<void> read_requirements(const fs::path& file, Manifest& manifest) {
   manifest.files.push_back(path);
   for (size_t from = 0; from < text->size();) {
     size_t to = std::min(text->find('\n', from), text->size());
-    std::string_view line = trim(std::string_view(*text).substr(from, to - from));
+    std::string_view line = without_comment(std::string_view(*text).substr(from, to - from));
     from = to + 1;
-    if (std::string_view other = included(line); !other.empty()) {
+    std::string_view other = included(line);
+    if (other.find("://") != other.npos) {  // for pip to fetch
+      manifest.empty = manifest.has_key = false;
+    } else if (!other.empty()) {
       MAYFLY_TRY_VOID(read_requirements(file.parent_path() / other, manifest));
-    } else if (is_local(line)) {
-      manifest.names_local_paths = true;
+    } else {
+      if (names_package(line)) manifest.empty = false;
+      if (is_local(line)) manifest.has_key = false;
     }
   }
   return {};
+}
+
+// Whether npm installs anything for it; it leaves development dependencies out.
+bool names_packages(const json::value& package) {
+  for (const char* group : {"dependencies", "optionalDependencies", "peerDependencies", "workspaces"}) {
+    const json::value* all = find(package, group);
+    if (all == nullptr) continue;
+    if ((all->is_object() && !all->get_object().empty()) || (all->is_array() && !all->get_array().empty())) return true;
+  }
+  return false;
 }
 
 Result<void> read_package_json(const fs::path& file, Manifest& manifest) {
@@ -79,6 +102,7 @@ Result<void> read_package_json(const fs::path& file, Manifest& manifest) {
                       "publish it as a package, or keep it in the function's own code");
     }
   }
+  manifest.empty = !names_packages(*parsed);
   manifest.files.push_back(file.string());
   for (const char* lock : {"package-lock.json", "npm-shrinkwrap.json", ".npmrc"})
     if (fs::path path = file.parent_path() / lock; fs::is_regular_file(path)) manifest.files.push_back(path.string());
@@ -100,6 +124,7 @@ Result<std::vector<Manifest>> find_manifests(const std::string& folder, const st
     Manifest manifest{.tool = each.tool, .folder = fs::absolute(folder).lexically_normal().string(), .file = std::string(each.file)};
     switch (each.tool) {
       case Tool::pip: {
+        manifest.empty = true;  // until a line names something
         MAYFLY_TRY_VOID(read_requirements(file, manifest));
         break;
       }
@@ -109,7 +134,7 @@ Result<std::vector<Manifest>> find_manifests(const std::string& folder, const st
       }
       case Tool::maven: {
         manifest.files.push_back(file.string());
-        manifest.names_local_paths = sys::read_file(file).find("<parent>") != std::string::npos;  // more than this file says what it is
+        manifest.has_key = sys::read_file(file).find("<parent>") == std::string::npos;  // else more than this file says what it is
         break;
       }
     }
