@@ -6,6 +6,8 @@ import json
 import os
 import pathlib
 import socket
+import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -103,6 +105,9 @@ async def chat(request):
         if message.type == web.WSMsgType.TEXT:
             if message.data == "die":
                 os._exit(3)
+            if message.data == "leave":
+                await ws.close()
+                break
             await ws.send_str("you said " + message.data)
         elif message.type == web.WSMsgType.BINARY:
             await ws.send_bytes(message.data[::-1])
@@ -111,7 +116,7 @@ async def chat(request):
 
 async def die(request):
     if request.query.get("after"):
-        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        response = web.StreamResponse(headers={} if request.query.get("open") else {"Content-Length": "1000"})
         await response.prepare(request)
         await response.write(b"half")
         await asyncio.sleep(0.1)
@@ -250,6 +255,34 @@ class WebServers(unittest.TestCase):
         support.wait_until(lambda: "the client of forever went" in self.server.cli("logs", "web/aio").stdout, 30, "the function to see its client go")
         self.assertEqual(requests.get(self.base + "aio/events?count=1", timeout=60).status_code, 200, "the instance serves on")
 
+    def old_client(self, path, until):
+        """A socket that has asked as HTTP/1.0 does, to which the end of the connection is the end of the answer; and what it has read."""
+        connection = socket.create_connection((self.host, int(self.port)), timeout=60)
+        connection.sendall(f"GET /2016-08-15/proxy/web/{path} HTTP/1.0\r\nHost: h\r\n\r\n".encode())
+        heard = b""
+        while until not in heard:
+            got = connection.recv(65536)
+            self.assertTrue(got, heard)
+            heard += got
+        return connection, heard
+
+    def test_an_old_client_that_breaks_off_ends_the_function_s_stream_at_once(self):
+        gone = "the client of forever went"
+        before = self.server.cli("logs", "web/aio").stdout.count(gone)
+        connection, _ = self.old_client("aio/forever", b"begun\n")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        support.wait_until(lambda: self.server.cli("logs", "web/aio").stdout.count(gone) > before, 30, "the function to see its client go")
+
+    def test_an_old_client_sees_whether_an_answer_was_whole(self):
+        connection, heard = self.old_client("aio/events?count=2", b"data: 1\n\n")
+        with connection:
+            self.assertNotIn(b"chunked", heard)
+            self.assertEqual(connection.recv(1), b"")
+        connection, _ = self.old_client("aio/die?after=1&open=1", b"half")
+        with connection, self.assertRaises(ConnectionResetError):
+            connection.recv(1)
+
     def test_a_request_and_its_answer_stream_at_once(self):
         with socket.create_connection((self.host, int(self.port)), timeout=60) as connection:
             connection.sendall(b"POST /2016-08-15/proxy/web/aio/echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
@@ -306,6 +339,18 @@ class WebServers(unittest.TestCase):
             while True:
                 if not dying.recv():
                     raise websocket.WebSocketConnectionClosedException("ended")
+
+    def test_a_function_that_closes_its_websocket_ends_the_connection_over_tls_too(self):
+        for endpoint in (self.server.endpoint, self.server.info["tls_endpoint"]):
+            url = endpoint.replace("http", "ws", 1) + "/2016-08-15/proxy/web/aio/chat"
+            connection = websocket.create_connection(url, timeout=60, sslopt={"cert_reqs": ssl.CERT_NONE})
+            connection.send("leave")
+            self.assertEqual(connection.recv_frame().opcode, websocket.ABNF.OPCODE_CLOSE)
+            connection.send_close()
+            began = time.monotonic()
+            self.assertEqual(connection.sock.recv(1), b"", "the server hangs up")
+            self.assertLess(time.monotonic() - began, 5, endpoint)
+            connection.shutdown()
 
     def test_custom_domains_rewrite_stream_and_tunnel(self):
         route = {"path": "/*", "serviceName": "web", "functionName": "aio", "rewriteConfig": {

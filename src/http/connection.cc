@@ -64,6 +64,16 @@ void Connection::close_if_idle() {
   if (idle_) stream_->close();
 }
 
+// What waits for the client's bytes learns it from the stream, what waits for the answer's next piece does not.
+void Connection::close() {
+  if (open_ended_) {
+    stream_->abort();
+  } else {
+    stream_->close();
+  }
+  if (sending_ != nullptr) sending_->abandon();
+}
+
 io::Task<void> Connection::run() {
   std::exception_ptr fault;  // of an answer's stream
   try {
@@ -71,7 +81,7 @@ io::Task<void> Connection::run() {
   } catch (...) {
     fault = std::current_exception();
   }
-  stream_->close();
+  close();
   co_await settle(io::Deadline::never());  // a read that waits ends with the stream
   co_await watchers_.drain();
   if (fault) std::rethrow_exception(fault);
@@ -191,6 +201,7 @@ io::Task<Connection::Next> Connection::respond(Response response) {
   bool has_body = !head_only_ && framing.kind != Framing::Kind::none;
   bool gather = has_body && !response.stream && response.body.size() <= kGatherBytes;
   if (gather) out_ += response.body;
+  open_ended_ = has_body && framing.kind == Framing::Kind::until_eof;
   bool sent = bool(co_await stream_->write_all(out_, after_us(shared_.limits.body_timeout_us)));
   if (out_.capacity() > kKeptOutBytes) out_ = {};
   if (sent && has_body && response.stream) sent = co_await send_stream(std::move(response.stream), framing);
@@ -198,6 +209,7 @@ io::Task<Connection::Next> Connection::respond(Response response) {
   response.stream.reset();
   if (body_ != nullptr) body_->detach();
   if (!sent) co_return Next::close;
+  open_ended_ = false;
   if (!keep) co_return Next::linger;
   if (decoder_.complete()) co_return Next::keep;
   if (!co_await settle(after_us(kLastPieceUs))) co_return Next::linger;
@@ -256,12 +268,14 @@ io::Task<bool> Connection::send_stream(std::unique_ptr<Body> stream, Framing fra
   std::string small;
   Sending sending(*this, *stream);
   while (true) {
-    if (framing.kind == Framing::Kind::chunked && decoder_.complete() && !reading_ && !input_ended_ && inbox_.empty()) {
+    if (decoder_.complete() && !reading_ && !input_ended_ && inbox_.empty()) {
       reading_ = true;
       watchers_.spawn(watch_client());
     }
+    ++asked_pieces_;
+    silent_ = true;
     auto piece = co_await stream->next();
-    ++sent_pieces_;
+    silent_ = false;
     if (!piece) co_return false;
     if (!*piece) break;
     std::string& data = **piece;

@@ -6,7 +6,8 @@
 //
 // States: idle (kept alive, nothing of a request here) and busy. A drain ends idle connections at once and busy ones after their answer.
 // Whenever input may be left unread at the end, the close lingers (shut down, then read a little): closing at once would reset the
-// connection and could take the answer away from the client.
+// connection and could take the answer away from the client. Only an answer that nothing but the connection's end delimits is reset when it
+// is cut off: its half would look whole.
 
 #include <memory>
 #include <string>
@@ -39,7 +40,7 @@ class Connection {
 
   io::Task<void> run();
   void close_if_idle();
-  void close() { stream_->close(); }
+  void close();
 
  private:
   class RequestBody;
@@ -92,8 +93,10 @@ class Connection {
   bool reading_ = false;
   bool input_ended_ = false;  // the client has ended its side
   io::Signal settled_;        // set when reading_ or continuing_ ends
+  bool open_ended_ = false;   // an answer is leaving that only the connection's end delimits
   Body* sending_ = nullptr;   // the stream of the answer that is leaving
-  uint64_t sent_pieces_ = 0;
+  uint64_t asked_pieces_ = 0;
+  bool silent_ = false;       // the last of them has not come yet
   io::Loop::TimerId half_closed_timer_ = 0;
   io::TaskGroup watchers_;
   std::string out_;

@@ -41,12 +41,13 @@ io::Task<void> Connection::watch_client() {
   done_reading();
 }
 
-// The client has ended its side, which looks the same whether it still listens or not: silence is not kept up for it.
+// The client has ended its side, which looks the same whether it still listens or not: silence is not kept up for it. While a piece is
+// leaving it is the client that is slow.
 void Connection::client_ended() {
   if (sending_ == nullptr) return;
-  half_closed_timer_ = shared_.loop.call_at(shared_.loop.now_us() + shared_.limits.half_closed_us, [this, seen = sent_pieces_] {
+  half_closed_timer_ = shared_.loop.call_at(shared_.loop.now_us() + shared_.limits.half_closed_us, [this, seen = asked_pieces_] {
     half_closed_timer_ = 0;
-    if (seen != sent_pieces_) return client_ended();
+    if (!silent_ || seen != asked_pieces_) return client_ended();
     sending_->abandon();
   });
 }
@@ -118,6 +119,7 @@ io::Task<Connection::Next> Connection::discard_body() {
 io::Task<void> Connection::linger() {
   stream_->shutdown_write();
   io::Deadline deadline = after_us(kLingerUs);
+  if (!co_await stream_->write_all({}, deadline)) co_return;  // of TLS, the goodbye
   if (!co_await settle(deadline) || input_ended_) co_return;
   std::vector<char> sink(kChunkedPieceBytes);
   for (size_t total = 0; total < kLingerBytes;) {

@@ -6,7 +6,9 @@
 // Transfer-Encoding, Keep-Alive and Connection (but for "close") of a Response are the server's own: what a handler puts there is dropped.
 // A handler, or whoever it gave the body to, may go on reading it while its streamed answer leaves. While that streams, the server also
 // sees the client go: the answer's stream is then abandoned (at once when the connection broke, after half_closed_us when the client has
-// only ended its side and hears nothing). An answer of 101 with a tunnel joins the connection to it (tunnel.h).
+// only ended its side and hears nothing). A streamed answer that breaks off never looks whole: it stays short of its Content-Length or
+// without its last chunk, and an HTTP/1.0 client, to which the end of the connection is the end of a body of unknown size, is reset.
+// An answer of 101 with a tunnel joins the connection to it (tunnel.h).
 
 #include <functional>
 #include <memory>

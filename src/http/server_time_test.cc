@@ -1,6 +1,7 @@
 // What the server does about time: slow clients, idle connections, drains, doors. On a simulated clock.
 #include <gtest/gtest.h>
 
+#include "http/body_pipe.h"
 #include "http/memory_stream.h"
 #include "http/server.h"
 #include "io/group.h"
@@ -136,6 +137,42 @@ TEST(HttpServerTime, PullsNoMoreFromAStreamThanTheClientTakes) {
   client->close();
   loop.wait(server->drain(io::Deadline::after_us(loop, kSecond)));
   EXPECT_EQ(produced, 7u);
+}
+
+io::Task<Response> answer_from(BodyPipe& pipe) { co_return Response{.stream = pipe.reader()}; }
+
+TEST(HttpServerTime, AClientThatEndedItsSideAndReadsSlowlyIsNotTakenForOneThatLeft) {
+  for (std::optional<uint64_t> declared : {std::optional<uint64_t>(), std::optional<uint64_t>(20'000)}) {
+    io::SimLoop loop;
+    auto pipe = BodyPipe::make(loop, declared);
+    auto server = make_http_server(loop, [&](Request) { return answer_from(*pipe); }, {});
+    auto listener = std::make_unique<MemoryListener>(loop);
+    auto client = listener->connect(5'000);
+    server->serve(std::move(listener), "http", "");
+    pipe->push(std::string(10'000, 'a'));
+    pipe->push(std::string(9'997, 'b') + "end");
+    pipe->end();
+    loop.wait(write(*client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    client->shutdown_write();
+    loop.run_for(20 * kSecond);
+    EXPECT_NE(loop.wait(read_to_end(*client)).find("bbbend"), std::string::npos);
+    loop.wait(server->drain(io::Deadline::after_us(loop, kSecond)));
+  }
+}
+
+TEST(HttpServerTime, DrainEndsAnAnswerThatIsSilentThoughItsClientsBytesAreNotLookedAt) {
+  io::SimLoop loop;
+  auto pipe = BodyPipe::make(loop);
+  auto server = make_http_server(loop, [&](Request) { return answer_from(*pipe); }, {});
+  auto listener = std::make_unique<MemoryListener>(loop);
+  auto client = listener->connect();
+  server->serve(std::move(listener), "http", "");
+  const std::string request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  loop.wait(write(*client, request + request));
+  loop.run_for(kSecond);
+  int64_t start = loop.now_us();
+  loop.wait(server->drain(io::Deadline::after_us(loop, 5 * kSecond)));
+  EXPECT_EQ(loop.now_us() - start, 5 * kSecond);
 }
 
 TEST(HttpServerTime, TakesNoMoreOfABodyThanTheHandlerReads) {

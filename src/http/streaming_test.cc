@@ -47,34 +47,98 @@ TEST(HttpStreaming, AClientMaySendAndReadAtTheSameTime) {
   EXPECT_NE(wire.read_rest().find("2\r\nOK\r\n0\r\n\r\n"), std::string::npos);
 }
 
-// Keeps the pipe whose reader is the answer, as a function that streams would.
-struct Silent {
-  std::shared_ptr<BodyPipe> pipe;
-  bool abandoned = false;
-  io::Loop* loop = nullptr;
+// A function that streams: it sends a piece and falls silent, until the test ends its answer or it is told that nobody reads.
+class Silent {
+ public:
+  explicit Silent(std::optional<uint64_t> declared = {}, ServerLimits limits = {})
+      : declared_(declared), server_([this](Request request) { return begin(std::move(request)); }, limits) {}
+  // The client has read the piece.
+  std::unique_ptr<Wire> ask(std::string_view request) {
+    auto wire = std::make_unique<Wire>(server_.port());
+    wire->send(request);
+    std::string got = wire->read_until("data: 1\n\n");
+    EXPECT_TRUE(got.ends_with("data: 1\n\n")) << got;
+    if (got.contains("chunked")) wire->read_bytes(2);  // a socket that is closed with bytes unread resets
+    return wire;
+  }
+  bool is_abandoned_within(std::chrono::seconds patience) { return told_.wait_for(patience) == std::future_status::ready; }
+  void end() {
+    server_.shard().post([this] { pipe_->end(); });
+  }
+  void die() {
+    server_.shard().post([this] { pipe_->fail(BodyError::disconnected); });
+  }
+  LiveServer& server() { return server_; }
+
+ private:
+  io::Task<Response> begin(Request) {
+    pipe_ = BodyPipe::make(server_.shard(), declared_);
+    pipe_->push("data: 1\n\n");
+    pipe_->on_abandoned([this] { abandoned_.set_value(); });
+    co_return Response{.stream = pipe_->reader()};
+  }
+
+  std::optional<uint64_t> declared_;
+  std::promise<void> abandoned_;
+  std::future<void> told_ = abandoned_.get_future();
+  std::shared_ptr<BodyPipe> pipe_;
+  LiveServer server_;
 };
-io::Task<Response> begin_and_fall_silent(Silent* silent, Request) {
-  silent->pipe = BodyPipe::make(*silent->loop);
-  silent->pipe->push("data: 1\n\n");
-  silent->pipe->on_abandoned([silent] { silent->abandoned = true; });
-  co_return Response{.stream = silent->pipe->reader()};
-}
+
+constexpr std::string_view kRequest = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+constexpr std::string_view kOldRequest = "GET / HTTP/1.0\r\n\r\n";
+// By chunks, by Content-Length, by the connection's end.
+struct Framed {
+  std::string_view request;
+  std::optional<uint64_t> declared;
+};
+const Framed kFramings[] = {{kRequest, {}}, {kRequest, 1000}, {kOldRequest, {}}};
 
 TEST(HttpStreaming, AClientThatGoesEndsTheAnswersStreamThoughItIsSilent) {
-  Silent silent;
-  {
-    ServerLimits limits;
-    limits.half_closed_us = 20'000;
-    LiveServer server([&silent](Request request) { return begin_and_fall_silent(&silent, std::move(request)); }, limits);
-    silent.loop = &server.shard();
-    {
-      Wire wire(server.port());
-      wire.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-      EXPECT_NE(wire.read_until("data: 1\n\n").find("data: 1"), std::string::npos);
-    }
-    server.stop();  // waits for the connection, which ends only because its client went
+  for (const auto& [request, declared] : kFramings) {
+    Silent function(declared, {.half_closed_us = 20'000});
+    function.ask(request).reset();
+    EXPECT_TRUE(function.is_abandoned_within(std::chrono::seconds(5))) << request << declared.value_or(0);
+    function.die();
   }
-  EXPECT_TRUE(silent.abandoned);
+}
+
+TEST(HttpStreaming, AClientWhoseConnectionBreaksIsNotWaitedFor) {
+  for (const auto& [request, declared] : kFramings) {
+    Silent function(declared, {.half_closed_us = 60 * kMicrosPerSecond});
+    auto wire = function.ask(request);
+    linger at_once{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(wire->fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    wire.reset();
+    EXPECT_TRUE(function.is_abandoned_within(std::chrono::seconds(5))) << request << declared.value_or(0);
+    function.die();
+  }
+}
+
+// How a connection with nothing left to read has ended: 0, or the error of a broken one.
+int end_of(Wire& wire) {
+  char byte;
+  ssize_t got = ::recv(wire.fd(), &byte, 1, 0);
+  EXPECT_LE(got, 0);
+  return got < 0 ? errno : 0;
+}
+
+TEST(HttpStreaming, HalfAnAnswerIsNotEndedLikeAWholeOne) {
+  Silent whole;
+  auto reads_all = whole.ask(kOldRequest);
+  whole.end();
+  EXPECT_EQ(end_of(*reads_all), 0);
+  Silent half;
+  auto reads_half = half.ask(kOldRequest);
+  half.die();
+  EXPECT_EQ(end_of(*reads_half), ECONNRESET);
+}
+
+TEST(HttpStreaming, AnAnswerThatADrainCutsOffIsNotEndedLikeAWholeOne) {
+  Silent function;
+  auto wire = function.ask(kOldRequest);
+  function.server().stop(20'000);
+  EXPECT_EQ(end_of(*wire), ECONNRESET);
 }
 
 TEST(HttpStreaming, WhatIsPipelinedBehindAStreamedAnswerIsServedNext) {

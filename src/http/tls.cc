@@ -16,7 +16,9 @@ using io::StreamError;
 
 constexpr size_t kRecordBytes = 16 * 1024 + 512;  // one TLS record with its overhead
 
-// TLS on top of a raw stream. OpenSSL works on two memory BIOs; this class carries the bytes between them and the stream.
+// TLS on top of a raw stream. OpenSSL works on two memory BIOs; this class carries the bytes between them and the stream. After the
+// handshake only write_all() sends: the raw stream takes one write at a time, and a reader that sent would let a writer beside it go on
+// without waiting for the peer. What reading makes OpenSSL say (it refuses renegotiation) leaves with the next write.
 class TlsStream final : public io::Stream {
  public:
   TlsStream(Ssl ssl, std::unique_ptr<io::Stream> raw) : ssl_(std::move(ssl)), raw_(std::move(raw)), in_(BIO_new(BIO_s_mem())), out_(BIO_new(BIO_s_mem())) {
@@ -42,10 +44,7 @@ class TlsStream final : public io::Stream {
       int result = SSL_read_ex(ssl_.get(), buffer.data(), buffer.size(), &got);
       int reason = SSL_get_error(ssl_.get(), result);
       ERR_clear_error();
-      if (BIO_ctrl_pending(out_) > 0) {  // a key update's answer, or the goodbye of shutdown_write()
-        if (auto flushed = co_await flush(deadline); !flushed) co_return std::unexpected(flushed.error());
-        if (ending_) raw_->shutdown_write();
-      }
+      if (BIO_ctrl_pending(out_) > kRecordBytes) co_return std::unexpected(StreamError::reset);  // the peer makes us talk and talk
       if (result == 1) co_return got;
       if (reason == SSL_ERROR_ZERO_RETURN) co_return size_t{0};
       if (reason != SSL_ERROR_WANT_READ) co_return std::unexpected(StreamError::reset);
@@ -56,34 +55,33 @@ class TlsStream final : public io::Stream {
   }
 
   io::Task<std::expected<void, StreamError>> write_all(std::string_view data, Deadline deadline) override {
-    while (!data.empty()) {
+    do {
       size_t written = 0;
       std::string_view slice = data.substr(0, kSliceBytes);
-      int result = SSL_write_ex(ssl_.get(), slice.data(), slice.size(), &written);
+      int result = slice.empty() ? 1 : SSL_write_ex(ssl_.get(), slice.data(), slice.size(), &written);
       ERR_clear_error();
       if (result != 1) co_return std::unexpected(StreamError::closed);
       data.remove_prefix(written);
       if (auto flushed = co_await flush(deadline); !flushed) co_return flushed;
-    }
+    } while (!data.empty());
+    if (ending_) raw_->shutdown_write();
     co_return std::expected<void, StreamError>{};
   }
 
-  // Leaves the goodbye in the output; the next read sends it.
   void shutdown_write() override {
     ending_ = true;
     SSL_shutdown(ssl_.get());
     ERR_clear_error();
   }
   void close() override { raw_->close(); }
+  void abort() override { raw_->abort(); }
   std::string peer() const override { return raw_->peer(); }
 
  private:
   static constexpr size_t kSliceBytes = 64 * 1024;  // encrypted at once, so that a large body is not held twice
 
-  // Sends what OpenSSL has produced. A reader and a writer may both come here: the one inside sends for both, in order.
+  // Sends what OpenSSL has produced, and what a reader makes it add meanwhile.
   io::Task<std::expected<void, StreamError>> flush(Deadline deadline) {
-    if (flushing_) co_return std::expected<void, StreamError>{};
-    flushing_ = true;
     std::expected<void, StreamError> result;
     while (result && BIO_ctrl_pending(out_) > 0) {
       std::string bytes(BIO_ctrl_pending(out_), '\0');
@@ -91,7 +89,6 @@ class TlsStream final : public io::Stream {
       MAYFLY_CHECK_OP(got, ==, static_cast<int>(bytes.size()));
       result = co_await raw_->write_all(bytes, deadline);
     }
-    flushing_ = false;
     co_return result;
   }
 
@@ -108,8 +105,7 @@ class TlsStream final : public io::Stream {
   BIO* in_;
   BIO* out_;
   std::string buffer_;
-  bool flushing_ = false;
-  bool ending_ = false;
+  bool ending_ = false;  // the goodbye has been said, to `out_` at least
 };
 
 // ALPN: HTTP/1.1 or nothing.

@@ -4,7 +4,9 @@
 
 #include <filesystem>
 
+#include "http/body_pipe.h"
 #include "http/live_server.h"
+#include "http/memory_stream.h"
 #include "http/openssl_handles.h"
 #include "sys/file.h"
 
@@ -58,6 +60,18 @@ class TlsClient {
     return all;
   }
   bool said_goodbye() const { return said_goodbye_; }
+  // Until `mark` has arrived (included), or the end.
+  std::string read_until(std::string_view mark) {
+    std::string got;
+    for (char c; got.find(mark) == std::string::npos && SSL_read(ssl_.get(), &c, 1) == 1;) got += c;
+    return got;
+  }
+  void say_goodbye() { EXPECT_EQ(SSL_shutdown(ssl_.get()), 0); }
+  // Whether the connection below broke, with nothing left to read.
+  bool was_reset() {
+    char byte;
+    return ::recv(wire_.fd(), &byte, 1, 0) < 0 && errno == ECONNRESET;
+  }
 
  private:
   Wire wire_;
@@ -107,6 +121,92 @@ TEST(Tls, CarriesLargeBodiesBothWays) {
   for (size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>(i * 2654435761u >> 11);
   client.send(fmt::format("PUT / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.size()) + body);
   EXPECT_TRUE(client.read_rest().ends_with(body));
+}
+
+constexpr int kVersions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+TEST(Tls, SaysGoodbyeBehindAStreamedAnswerThoughAReadIsWaiting) {
+  Folder folder;
+  Authority authority = open_authority(folder.path());
+  Certificate certificate = issue_certificate(authority, {"oss.test"});
+  LiveServer live(echo, {}, make_tls_context(certificate.chain_pem, certificate.private_key_pem));
+  for (int version : kVersions) {
+    TlsClient client(live.port(), authority, "oss.test", version);
+    ASSERT_TRUE(client.connected());
+    client.send("PUT / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
+    EXPECT_TRUE(client.read_rest().ends_with("2\r\nhi\r\n0\r\n\r\n"));
+    EXPECT_TRUE(client.said_goodbye());
+  }
+}
+
+// The far side of a tunnel: says "bye" and hangs up, `listens` says whether its client must have done so first.
+struct FarSide {
+  bool listens = false;
+  io::Loop* loop = nullptr;
+  std::unique_ptr<io::TaskGroup> tasks{};
+};
+io::Task<void> hang_up(std::unique_ptr<io::Stream> stream, bool listens) {
+  char buffer[64];
+  while (listens) {
+    auto got = co_await stream->read_some(buffer, io::Deadline::never());
+    listens = got && *got > 0;
+  }
+  (void)co_await stream->write_all("bye", io::Deadline::never());
+}
+io::Task<Response> open_tunnel(FarSide* far, Request) {
+  auto pair = make_memory_pair(*far->loop);
+  far->tasks->spawn(hang_up(std::move(pair.b), far->listens));
+  Response response{.status = 101, .tunnel = std::move(pair.a)};
+  response.headers.add("Upgrade", "talk");
+  co_return response;
+}
+
+TEST(Tls, ATunnelEndsWithAGoodbyeWhoeverHangsUpFirst) {
+  Folder folder;
+  Authority authority = open_authority(folder.path());
+  Certificate certificate = issue_certificate(authority, {"oss.test"});
+  auto context = make_tls_context(certificate.chain_pem, certificate.private_key_pem);
+  for (bool client_first : {false, true}) {
+    FarSide far{.listens = client_first};
+    LiveServer live([&far](Request request) { return open_tunnel(&far, std::move(request)); }, {}, context);
+    far.loop = &live.shard();
+    far.tasks = std::make_unique<io::TaskGroup>(live.shard());
+    for (int version : kVersions) {
+      TlsClient client(live.port(), authority, "oss.test", version);
+      ASSERT_TRUE(client.connected());
+      client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: talk\r\n\r\n");
+      EXPECT_TRUE(client.read_until("\r\n\r\n").starts_with("HTTP/1.1 101 "));
+      if (client_first) client.say_goodbye();
+      EXPECT_EQ(client.read_rest(), "bye");
+      EXPECT_TRUE(client.said_goodbye()) << client_first << version;
+    }
+  }
+}
+
+// Sends a piece of an answer and keeps the rest.
+struct Half {
+  io::Loop* loop = nullptr;
+  std::shared_ptr<BodyPipe> pipe{};
+};
+io::Task<Response> send_half(Half* half, Request) {
+  half->pipe = BodyPipe::make(*half->loop);
+  half->pipe->push("half");
+  co_return Response{.stream = half->pipe->reader()};
+}
+
+TEST(Tls, HalfAnAnswerIsNotEndedLikeAWholeOne) {
+  Folder folder;
+  Authority authority = open_authority(folder.path());
+  Certificate certificate = issue_certificate(authority, {"oss.test"});
+  Half half;
+  LiveServer live([&half](Request request) { return send_half(&half, std::move(request)); }, {}, make_tls_context(certificate.chain_pem, certificate.private_key_pem));
+  half.loop = &live.shard();
+  TlsClient client(live.port(), authority, "oss.test");
+  ASSERT_TRUE(client.connected());
+  client.send("GET / HTTP/1.0\r\n\r\n");
+  EXPECT_TRUE(client.read_until("half").ends_with("half"));
+  live.shard().post([&half] { half.pipe->fail(BodyError::disconnected); });
+  EXPECT_TRUE(client.was_reset());
 }
 
 TEST(Tls, DropsAClientThatSpeaksSomethingElse) {

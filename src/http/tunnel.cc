@@ -15,6 +15,7 @@ struct Tunnel {
   io::Stream& a;
   io::Stream& b;
   int64_t idle_us;
+  const int64_t last_word_us;
   int64_t moved_us = 0;  // when bytes passed last
   io::Loop::TimerId timer = 0;
 
@@ -31,7 +32,7 @@ struct Tunnel {
     });
   }
   void last_word() {
-    idle_us = std::min(idle_us, kTunnelLastWordUs);
+    idle_us = std::min(idle_us, last_word_us);
     if (timer != 0) loop.cancel(timer);
     watch(loop.now_us() + idle_us);
   }
@@ -50,6 +51,7 @@ io::Task<void> carry(Tunnel& tunnel, io::Stream& from, std::string first, io::St
   }
   to.shutdown_write();
   tunnel.last_word();
+  if (!co_await to.write_all({}, io::Deadline::never())) tunnel.close();  // of TLS, the goodbye: the read that waits cannot send it
 }
 
 class Unread final : public io::Stream {
@@ -76,8 +78,8 @@ class Unread final : public io::Stream {
 
 }  // namespace
 
-io::Task<void> join_streams(io::Loop& loop, io::Stream& a, std::string first, io::Stream& b, int64_t idle_us) {
-  Tunnel tunnel{.loop = loop, .a = a, .b = b, .idle_us = idle_us, .moved_us = loop.now_us()};
+io::Task<void> join_streams(io::Loop& loop, io::Stream& a, std::string first, io::Stream& b, int64_t idle_us, int64_t last_word_us) {
+  Tunnel tunnel{.loop = loop, .a = a, .b = b, .idle_us = idle_us, .last_word_us = last_word_us, .moved_us = loop.now_us()};
   tunnel.watch(loop.now_us() + idle_us);
   io::TaskGroup both(loop);
   both.spawn(carry(tunnel, a, std::move(first), b));

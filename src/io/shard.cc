@@ -115,6 +115,11 @@ class SocketStream : public PassingStream {
     ErrorCode ignored;
     socket_.close(ignored);
   }
+  void abort() override {
+    linger at_once{.l_onoff = 1, .l_linger = 0};
+    if (socket_.is_open()) ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close();
+  }
   bool peer_gone() override {
     char next;
     ssize_t got = ::recv(socket_.native_handle(), &next, 1, MSG_PEEK | MSG_DONTWAIT);

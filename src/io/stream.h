@@ -27,8 +27,12 @@ class Stream {
   virtual Task<std::expected<size_t, StreamError>> read_some(std::span<char> buffer, Deadline deadline) = 0;
   // All of `data`, which the caller keeps alive until the task ends.
   virtual Task<std::expected<void, StreamError>> write_all(std::string_view data, Deadline deadline) = 0;
-  virtual void shutdown_write() = 0;  // half-close: the peer reads 0 after what was written
+  // Half-close: the peer reads 0 after what was written. TLS has to say so first: its goodbye leaves with the next write, an empty one too.
+  virtual void shutdown_write() = 0;
   virtual void close() = 0;
+  // close() that the peer sees as a break, for bytes that only the end of the connection ends: TCP resets. What was written last may be
+  // lost. Where a break cannot be told it is an end like any other.
+  virtual void abort() { close(); }
   // Whether the peer has ended its side or broken off, with nothing left to read; asked of the kernel now. False where nobody can tell (TLS).
   virtual bool peer_gone() { return false; }
   virtual std::string peer() const = 0;  // "127.0.0.1:5000", or a name for what is not TCP
