@@ -1,4 +1,4 @@
-"""How a zygote's child shuts itself in: its own processes, mounts and /tmp, no privileges, no way to regain any.
+"""How a zygote's child shuts itself in: its own processes, mounts, /tmp and System V memory, no privileges, no way to regain any.
 
 Runs between fork and the first byte of tenant code. The C side of the sandbox is src/sandbox; what is here must happen in the forked
 process itself."""
@@ -9,6 +9,7 @@ import resource
 _libc = ctypes.CDLL(None, use_errno=True)
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 PR_CAPBSET_DROP, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 24, 22, 38
@@ -39,7 +40,8 @@ def _mount(kind, target, flags, options=b""):
 
 
 def own_mounts(tmp_bytes):
-    _check(_libc.unshare(CLONE_NEWNS), "unshare mount namespace")
+    # With its own System V memory and queues, which end with it.
+    _check(_libc.unshare(CLONE_NEWNS | CLONE_NEWIPC), "unshare mount and ipc namespaces")
     _mount(b"tmpfs", b"/tmp", MS_NOSUID | MS_NODEV, b"mode=1777,size=%d" % tmp_bytes)
     _mount(b"tmpfs", b"/dev/shm", MS_NOSUID | MS_NODEV | MS_NOEXEC, b"mode=1777,size=%d" % SHARED_MEMORY_BYTES)
     _mount(b"proc", b"/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)

@@ -20,7 +20,7 @@ struct EgressRule {
 };
 
 // "db.example.com:5432", "10.0.0.5:443". Invalid with a sentence: no wildcards, no IPv6, no metadata addresses, ports 1-65535; 53 is the
-// name server's.
+// name server's, and at localhost 80 and 443 are the platform's.
 Result<EgressRule> parse_egress(std::string_view text);
 Result<std::vector<EgressRule>> parse_egress(const std::vector<std::string>& texts);
 
@@ -28,5 +28,10 @@ Result<std::vector<EgressRule>> parse_egress(const std::vector<std::string>& tex
 bool is_metadata_address(std::string_view address);
 // Of this machine itself. A granted name that leads here does so only if it is a name of this machine: "localhost" or 127.x.
 bool is_loopback_address(std::string_view address);
+// Whether a connection granted by `rule` may go to `address`, which its host led to. Never to what is no numeric address.
+bool may_reach(const EgressRule& rule, std::string_view address);
+
+// Whether its listener inside (runtime/egress.h) has the address of the platform's doors and of a function's own server, 127.0.0.1.
+bool is_at_loopback(const EgressRule& rule);
 
 }  // namespace mayfly::functions

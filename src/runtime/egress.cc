@@ -32,7 +32,8 @@ bool is_numeric(const std::string& host) {
   return ::inet_pton(AF_INET, host.c_str(), &parsed) == 1;
 }
 
-// Gives the loopback device of the socket's network one more address. A socket acts on the network it was made in, whoever holds it.
+// Gives the loopback device of the socket's network one more address. A socket acts on the network it was made in, whoever holds it. By its
+// label the nursery knows what it has to take away again (sandbox/net.cc).
 void add_address(int socket, const std::string& text, size_t label) {
   ifreq request{};
   std::string name = fmt::format("lo:{}", label);
@@ -45,12 +46,21 @@ void add_address(int socket, const std::string& text, size_t label) {
   sys::check(::ioctl(socket, SIOCSIFNETMASK, &request), "ioctl(SIOCSIFNETMASK)", text);
 }
 
-bool may_reach(const functions::EgressRule& rule, const std::string& address) {
-  if (functions::is_metadata_address(address)) return false;
-  return !functions::is_loopback_address(address) || rule.host == "localhost" || functions::is_loopback_address(rule.host);
-}
-
 }  // namespace
+
+// In the list of those that close() ends for as long as it is there.
+struct Egress::Connection {
+  Connection(std::vector<Connection*>& all, std::unique_ptr<io::Stream> from) : open(all), inside(std::move(from)) { open.push_back(this); }
+  Connection(const Connection&) = delete;
+  ~Connection() { std::erase(open, this); }
+  void close() {
+    inside->close();
+    if (outside) outside->close();
+  }
+
+  std::vector<Connection*>& open;
+  std::unique_ptr<io::Stream> inside, outside;
+};
 
 io::Task<sys::Fd> Egress::listener(sandbox::Sandbox& sandbox, std::string address, uint16_t port) {
   auto socket = co_await sandbox.tcp_socket(io::Deadline::after_us(shard_, kSocketUs));
@@ -79,32 +89,26 @@ io::Task<void> Egress::accept_all(std::shared_ptr<io::Listener> listener, functi
     if (open_.size() < kMaxEgressConnections) tasks_.spawn(carry(std::move(stream), rule));
 }
 
+// Closing it is all that the function is told of a place that cannot be reached.
 io::Task<void> Egress::carry(std::unique_ptr<io::Stream> inside, functions::EgressRule rule) {
   auto deadline = io::Deadline::after_us(shard_, kEgressConnectUs);
-  open_.push_back(inside.get());
-  std::unique_ptr<io::Stream> outside;
+  Connection connection(open_, std::move(inside));
   auto addresses = co_await shard_.resolve(rule.host, deadline);
-  if (addresses) {
-    for (const auto& address : *addresses) {
-      if (closed_ || !may_reach(rule, address)) continue;
-      auto connected = co_await shard_.connect(address, rule.port, deadline);
-      if (!connected) continue;
-      outside = std::move(*connected);
-      break;
-    }
+  if (!addresses) co_return;
+  for (const auto& address : *addresses) {
+    if (closed_ || !functions::may_reach(rule, address)) continue;
+    auto connected = co_await shard_.connect(address, rule.port, deadline);
+    if (!connected) continue;
+    connection.outside = std::move(*connected);
+    break;
   }
-  if (outside && !closed_) {
-    open_.push_back(outside.get());
-    co_await http::join_streams(shard_, *inside, "", *outside, kEgressIdleUs);
-    std::erase(open_, outside.get());
-  }
-  std::erase(open_, inside.get());  // closing it is all that the function is told of a place that cannot be reached
+  if (connection.outside && !closed_) co_await http::join_streams(shard_, *connection.inside, "", *connection.outside, kEgressIdleUs, kEgressIdleUs);
 }
 
 io::Task<void> Egress::close() {
   closed_ = true;
   for (auto& listener : listeners_) listener->close();
-  for (io::Stream* stream : open_) stream->close();
+  for (Connection* connection : open_) connection->close();
   co_await tasks_.drain();
   listeners_.clear();
 }

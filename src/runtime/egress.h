@@ -21,7 +21,7 @@ constexpr size_t kMaxEgressConnections = 256;                    // of one sandb
 constexpr int64_t kEgressConnectUs = 10 * kMicrosPerSecond;
 constexpr int64_t kEgressIdleUs = 3'600LL * kMicrosPerSecond;    // a connection on which nothing passes: pools of databases keep theirs long
 
-class Egress : public std::enable_shared_from_this<Egress> {
+class Egress {
  public:
   explicit Egress(io::Shard& shard) : shard_(shard), tasks_(shard) {}
 
@@ -33,6 +33,8 @@ class Egress : public std::enable_shared_from_this<Egress> {
   io::Task<void> close();
 
  private:
+  struct Connection;
+
   io::Task<sys::Fd> listener(sandbox::Sandbox& sandbox, std::string address, uint16_t port);
   io::Task<void> accept_all(std::shared_ptr<io::Listener> listener, functions::EgressRule rule);
   io::Task<void> carry(std::unique_ptr<io::Stream> inside, functions::EgressRule rule);
@@ -40,7 +42,7 @@ class Egress : public std::enable_shared_from_this<Egress> {
   io::Shard& shard_;
   std::map<std::string, std::string> names_;
   std::vector<std::shared_ptr<io::Listener>> listeners_;  // shared with their tasks
-  std::vector<io::Stream*> open_;
+  std::vector<Connection*> open_;
   bool closed_ = false;
   io::TaskGroup tasks_;
 };

@@ -57,6 +57,28 @@ class EgressOfASandbox : public InSandbox {
     runnable->function.timeout_s = 20;
     return started(runnable);
   }
+  // Starts with a bootstrap script that does this before anything else, and then serves what it left in /tmp/said.
+  std::shared_ptr<functions::Runnable> bootstrap(const std::string& first, std::vector<std::string> egress) {
+    auto runnable = function("");
+    runnable->function.runtime = "custom";
+    runnable->function.egress = std::move(egress);
+    sys::write_file(runnable->code_path + "/server.py",
+                    "import http.server\n"
+                    "class Handler(http.server.BaseHTTPRequestHandler):\n"
+                    "    def do_POST(self):\n"
+                    "        body = open('/tmp/said', 'rb').read()\n"
+                    "        self.send_response(200)\n"
+                    "        self.send_header('Content-Length', str(len(body)))\n"
+                    "        self.end_headers()\n"
+                    "        self.wfile.write(body)\n"
+                    "http.server.HTTPServer(('0.0.0.0', 9000), Handler).serve_forever()\n");
+    sys::write_file(runnable->code_path + "/bootstrap", "#!/bin/bash\n" + first + "\nexec /usr/bin/python3 /code/server.py\n", 0755);
+    return runnable;
+  }
+  std::string failure_of(std::shared_ptr<functions::Runnable> runnable) {
+    auto instance = start(std::move(runnable));
+    return instance ? "started" : instance.error().message;
+  }
   std::string reach(Instance& instance, const std::string& host, int port, const std::string& text = "hello") {
     return call(instance, fmt::format("{} {} {}", host, port, text)).body;
   }
@@ -86,14 +108,72 @@ TEST_F(EgressOfASandbox, AnAddressIsReachedAsItIs) {
   stop(std::move(instance));
 }
 
-TEST_F(EgressOfASandbox, ANameThatLeadsToThisMachineIsClosed) {
+TEST_F(EgressOfASandbox, ANameThatLeadsToThisMachineOrNowhereIsClosed) {
   uint16_t port = listen("127.0.0.1");
-  auto instance = granted({fmt::format("ip6-localhost:{}", port), fmt::format("no-such-host.invalid:{}", port)});
+  // The first is what every resolver takes for 127.0.0.1, and no name of this machine. Inside, 127.0.1.1 is where it is reached.
+  auto instance = granted({fmt::format("2130706433:{}", port), fmt::format("no-such-host.invalid:{}", port)});
   // Reset, if what it sent came before the end.
-  for (const char* name : {"ip6-localhost", "no-such-host.invalid"}) {
+  for (const char* name : {"127.0.1.1", "no-such-host.invalid"}) {
     std::string answer = reach(*instance, name, port);
     EXPECT_TRUE(answer == "closed" || answer == "ECONNRESET") << name << ": " << answer;
   }
+  stop(std::move(instance));
+}
+
+TEST_F(EgressOfASandbox, APlaceOfTheDoorIsRefusedWithASentence) {
+  auto runnable = function(kHandler);
+  runnable->function.egress = {"localhost:8080"};
+  auto refused = start(runnable);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, StartError::sandbox);
+  EXPECT_NE(refused.error().message.find("localhost:8080 was granted, and in a sandbox the platform answers there"), std::string::npos) << refused.error().message;
+  stop_factory();  // waits for every process
+}
+
+TEST_F(EgressOfASandbox, AListenerThatCannotBeHadIsNamedAndNothingIsLeftOfTheStart) {
+  auto runnable = function(kHandler);
+  runnable->function.egress = {"db.example.com:5432", "127.0.1.1:5432"};  // which is where the first is, inside
+  auto refused = start(runnable);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, StartError::sandbox);
+  EXPECT_NE(refused.error().message.find("127.0.1.1:5432"), std::string::npos) << refused.error().message;
+  stop_factory();  // waits for every process
+}
+
+TEST_F(EgressOfASandbox, StandsBeforeTheProgramBegins) {
+  uint16_t port = listen("127.0.0.1");
+  std::vector<std::string> egress;
+  for (size_t i = 1; i < functions::kMaxEgressRules; ++i) egress.push_back(fmt::format("host-{}.example.com:80", i));
+  egress.push_back(fmt::format("localhost:{}", port));  // the last, when the others have taken their time
+  auto instance = started(bootstrap(fmt::format("if (exec 9<>/dev/tcp/127.0.0.1/{}) 2>/dev/null; then echo reached; else echo refused; fi > /tmp/said", port), egress));
+  EXPECT_EQ(call(*instance, "").body, "reached\n");
+  stop(std::move(instance));
+}
+
+TEST_F(EgressOfASandbox, ThePortOfAFunctionsOwnServerCannotBeOneOfThem) {
+  EXPECT_EQ(failure_of(bootstrap("", {"localhost:9000"})),
+            R"({"errorMessage":"the function was granted localhost:9000, and its server listens on port 9000 too: give the server another","errorType":"FunctionNotStarted"})");
+  std::string taken = failure_of(bootstrap("", {"db.example.com:9000"}));
+  EXPECT_NE(taken.find("the function was granted db.example.com:9000, and its server listens on port 9000 too"), std::string::npos) << taken;
+}
+
+TEST_F(EgressOfASandbox, ManyConnectionsAreCarriedAtOnce) {
+  uint16_t port = listen("127.0.0.1");
+  auto runnable = function(
+      "import socket\n"
+      "def answered(s):\n"
+      "    try:\n"
+      "        s.sendall(b'x')\n"
+      "        s.shutdown(socket.SHUT_WR)\n"
+      "        return s.recv(10) == b'X'\n"
+      "    except OSError: return False\n"
+      "def handler(event, context):\n"
+      "    sockets = [socket.create_connection(('localhost', int(event)), 5) for _ in range(200)]\n"
+      "    return sum(answered(s) for s in sockets)\n");
+  runnable->function.egress = {fmt::format("localhost:{}", port)};
+  runnable->function.timeout_s = 20;
+  auto instance = started(runnable);
+  EXPECT_EQ(call(*instance, std::to_string(port)).body, "200");
   stop(std::move(instance));
 }
 

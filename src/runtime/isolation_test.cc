@@ -178,6 +178,30 @@ TEST_F(Isolation, ASiblingInstanceCannotBeTouched) {
   stop(std::move(other));
 }
 
+TEST_F(Isolation, ASiblingsSharedMemoryIsNotSeenAndEndsWithIt) {
+  auto runnable = function(
+      "import ctypes\nlibc = ctypes.CDLL(None)\ndef handler(event, context):\n    if event == b'make': libc.shmget(1234, 4096, 0o1600)\n"
+      "    return [libc.shmget(1234, 4096, 0o600) >= 0, len(open('/proc/sysvipc/shm').readlines()) - 1]\n");
+  auto one = started(runnable), other = started(runnable);
+  EXPECT_EQ(call(*one, "make").body, "[true, 1]");
+  EXPECT_EQ(call(*other, "").body, "[false, 0]");
+  stop(std::move(one));
+  auto later = started(runnable);
+  EXPECT_EQ(call(*later, "").body, "[false, 0]");
+  stop(std::move(other));
+  stop(std::move(later));
+}
+
+TEST_F(Isolation, AnEnvironmentThatIsTooLargeToHandOverIsNamedAndNothingIsLeftOfTheStart) {
+  auto runnable = function("def handler(event, context): pass\n");
+  runnable->function.environment["QUOTES"] = std::string(64 << 10, '"');
+  auto refused = start(runnable);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, StartError::sandbox);
+  EXPECT_NE(refused.error().message.find("environment is too large"), std::string::npos) << refused.error().message;
+  stop_factory();  // waits for every process
+}
+
 TEST_F(Isolation, GarbageOrAnUnaskedFrameOnItsStreamEndsTheInstanceAndNothingElse) {
   for (std::string bytes : {"b'\\xff' * 1000", "b'\\0' * 8 + b'\\2' + b'\\0' * 15", "b'\\0' * 8 + b'\\4' + b'\\0' * 3 + b'\\7' + b'\\0' * 11"}) {
     auto instance = started(function("import os, time\ndef handler(event, context):\n    os.write(3, " + bytes + ")\n    time.sleep(60)\n"));

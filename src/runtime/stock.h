@@ -7,6 +7,7 @@
 // One thread; its tasks run in the owner's group. forget() and stop() end what is ready.
 
 #include <algorithm>
+#include <exception>
 #include <functional>
 #include <map>
 #include <optional>
@@ -15,7 +16,6 @@
 #include "io/group.h"
 #include "runtime/demand.h"
 #include "runtime/starts.h"
-#include "sys/fault.h"
 
 namespace mayfly::runtime {
 
@@ -48,7 +48,7 @@ class Stock {
 
   // One that is ready, if there is one. Others are made from now on, by `make`.
   std::optional<T> take(const std::string& key, Make make);
-  // As take() would, for a start that is yet to come.
+  // One is made for a start that is yet to come, unless that is done anyway.
   void expect(const std::string& key, Make make);
   void forget(const std::string& key);
   void stop();
@@ -108,7 +108,9 @@ std::optional<T> Stock<T>::take(const std::string& key, Make make) {
 
 template <class T>
 void Stock<T>::expect(const std::string& key, Make make) {
-  if (!stopping_) asked(shelves_.try_emplace(key).first, std::move(make));
+  if (stopping_) return;
+  auto place = shelves_.try_emplace(key).first;
+  if (place->second.demand.wanted(loop_.now_us()) == 0) asked(place, std::move(make));
 }
 
 template <class T>
@@ -181,7 +183,7 @@ io::Task<void> Stock<T>::fill() {
     std::optional<T> made;
     try {
       made = co_await make();
-    } catch (const sys::Fault&) {  // the next start meets it too, and reports it
+    } catch (const std::exception&) {  // the next start meets it too, and reports it
     }
     auto place = shelves_.find(*key);
     if (place == shelves_.end()) {  // forgotten meanwhile

@@ -2,6 +2,8 @@
 // For tests: the things that nobody inside a sandbox may do, each as a Python expression that tries it there. docs/SANDBOX.md is the same list.
 
 #include <netinet/in.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -16,10 +18,15 @@
 namespace mayfly::sandbox {
 
 // `c(...)` is what a C library call gives: its result, or the name of its error. `e(f)` is the name of the error f raises, or its result.
+// `machine(code)` is what a function of these bytes returns.
 inline constexpr const char* kPrelude = R"(
-import ctypes, errno, os, resource, signal, socket, struct, subprocess, sys, threading, time
+import ctypes, errno, mmap, os, resource, signal, socket, struct, subprocess, sys, threading, time
 libc = ctypes.CDLL(None, use_errno=True)
 def c(result): return result if result >= 0 else errno.errorcode[ctypes.get_errno()]
+def machine(code):
+    memory = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    memory.write(bytes.fromhex(code))
+    return ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(memory)))()
 def e(f):
     try: return f()
     except OSError as error: return errno.errorcode[error.errno]
@@ -81,7 +88,8 @@ inline constexpr Row kRows[] = {
     {"Keys", "[c(libc.syscall(n, 0, 0, 0, 0, 0)) for n in (248, 249, 250)]", "['EPERM', 'EPERM', 'EPERM']"},
     {"TheKernelsLog", "[c(libc.syscall(103, 3, None, 0)), e(lambda: open('/dev/kmsg'))]", "['EPERM', 'ENOENT']"},
     {"SwappingAccountingQuotas", "[c(libc.syscall(n, None, 0, 0, 0)) for n in (167, 168, 163, 179)]", "['EPERM', 'EPERM', 'EPERM', 'EPERM']"},
-    {"CallsOfOtherArchitectures", "c(libc.syscall(0x40000000 | 39))", "ENOSYS"},
+    // getpid as x32 and as i386 has it: mov $20, %eax; int $0x80; ret
+    {"CallsOfOtherArchitectures", "[c(libc.syscall(0x40000000 | 39)), errno.errorcode.get(-machine('b814000000cd80c3'))]", "['ENOSYS', 'ENOSYS']"},
     {"KernelSettings", "{e(lambda: open('/proc/sys/' + f, 'w')) for f in ('kernel/core_pattern', 'kernel/hostname', 'vm/drop_caches', 'net/ipv4/ip_forward')}", "{'EROFS'}"},
     {"TheSystemRequestKey", "e(lambda: open('/proc/sysrq-trigger', 'w')) in ('EROFS', 'ENOENT')", "True"},
     // clock and names
@@ -92,7 +100,9 @@ inline constexpr Row kRows[] = {
      "['0000000000000000', '0000000000000000', '0000000000000000', '0000000000000000', '0000000000000000']"},
     {"RegainingCapabilitiesByExec", "subprocess.run(['grep', 'CapEff', '/proc/self/status'], capture_output=True, text=True).stdout.split()[1]", "0000000000000000"},
     {"GainingByASetUidFile",
-     "(open('/tmp/s', 'w').write('#!/bin/sh\\n'), os.chmod('/tmp/s', 0o4755), [l.split()[1] for l in open('/proc/self/status') if l.startswith(('NoNewPrivs', 'Seccomp:'))])[2]", "['1', '2']"},
+     "(open('/tmp/s', 'wb').write(open('/usr/bin/grep', 'rb').read()), os.chmod('/tmp/s', 0o4755), oct(os.stat('/tmp/s').st_mode), "
+     "subprocess.run(['/tmp/s', '-E', '^(CapPrm|CapEff|NoNewPrivs|Seccomp):', '/proc/self/status'], capture_output=True, text=True).stdout.split()[1::2])[2:]",
+     "('0o104755', ['0000000000000000', '0000000000000000', '1', '2'])"},
     {"RaisingCapabilities", "[c(libc.prctl(47, 2, 21, 0, 0)), c(libc.syscall(126, (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)(1 << 21, 1 << 21)))]", "['EPERM', 'EPERM']"},
     {"BecomingAnotherUser", "[e(lambda: os.setuid(1)), e(lambda: os.setgid(1)), e(lambda: os.setgroups([1])), e(lambda: os.chown('/tmp', 1, 1))]", "['EINVAL', 'EINVAL', 'EPERM', 'EINVAL']"},
     {"RealTimePriority", "e(lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)))", kRefused},
@@ -131,10 +141,10 @@ inline constexpr Row kConfinedRows[] = {
     {"TakingADoorsPlace", "e(lambda: socket.socket().bind(('127.0.0.1', 8080)))", "EADDRINUSE"},
 };
 
-// What this test has outside that must not be reached from inside: a port, an abstract socket, this process.
+// What this test has outside that must not be reached from inside: a port, an abstract socket, System V memory, this process.
 class Host {
  public:
-  Host() : tcp_(made(AF_INET)), abstract_(made(AF_UNIX)) {
+  Host() : tcp_(made(AF_INET)), abstract_(made(AF_UNIX)), memory_(static_cast<int>(sys::check(::shmget(IPC_PRIVATE, kMemoryBytes, IPC_CREAT | 0600), "shmget"))) {
     sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
     socklen_t size = sizeof address;
     sys::check(::bind(tcp_.get(), reinterpret_cast<sockaddr*>(&address), size), "bind");
@@ -148,6 +158,9 @@ class Host {
     sys::check(::listen(abstract_.get(), 1), "listen");
   }
 
+  Host(const Host&) = delete;
+  ~Host() { ::shmctl(memory_, IPC_RMID, nullptr); }
+
   std::string filled_in(std::string text) const {
     const std::pair<const char*, std::string> words[] = {
         {"HOST_PID", std::to_string(::getpid())}, {"HOST_PARENT", std::to_string(::getppid())}, {"HOST_PORT", std::to_string(port_)}};
@@ -160,7 +173,10 @@ class Host {
  private:
   static sys::Fd made(int family) { return sys::Fd(static_cast<int>(sys::check(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"))); }
 
+  static constexpr size_t kMemoryBytes = 4096;
+
   sys::Fd tcp_, abstract_;
+  int memory_;
   uint16_t port_ = 0;
 };
 

@@ -124,11 +124,17 @@ void Keeper::answer(const std::string& request, std::vector<sys::Fd> fds) {
   }
 }
 
+// To every process of the namespace but this one, which is its first. Where this is not one's first, "all" would be all of the machine.
+void signal_all(int signal) {
+  if (::getpid() == 1) ::kill(-1, signal);
+}
+
 // False when the server has gone.
 bool Keeper::take_request() {
   sys::Message message;
   if (sys::receive_message(lifeline_.get(), kMaxPlanBytes, message) != sys::Received::message) return false;
-  answer(message.bytes, std::move(message.fds));
+  if (message.bytes == kFreeze || message.bytes == kThaw) signal_all(message.bytes == kFreeze ? SIGSTOP : SIGCONT);
+  else answer(message.bytes, std::move(message.fds));
   return true;
 }
 

@@ -14,6 +14,8 @@
 namespace mayfly::sandbox {
 
 void Sandbox::kill() { sys::kill(parts_.keeper, SIGKILL); }
+void Sandbox::freeze() { (void)sys::try_send_message(parts_.lifeline.get(), kFreeze); }  // where it has gone, nothing is left to stop
+void Sandbox::thaw() { (void)sys::try_send_message(parts_.lifeline.get(), kThaw); }
 
 Sandbox::~Sandbox() {
   kill();
@@ -32,7 +34,7 @@ io::Task<Expected<void, LaunchError>> Sandbox::release(io::Deadline deadline) {
 }
 
 // The keeper's last word, if it came to that.
-void Sandbox::read_exit() {
+void Sandbox::read_exit() try {
   // A request that the keeper did not come to read makes the kernel report a reset first, once, ahead of what the keeper had said.
   for (int pass = 0; pass < 2 && !exit_; ++pass) {
     sys::Message message;
@@ -44,6 +46,8 @@ void Sandbox::read_exit() {
     }
   }
   if (!exit_) exit_ = SIGKILL;
+} catch (const sys::Fault&) {
+  exit_ = SIGKILL;  // its word is lost; that it has ended is known
 }
 
 io::Task<std::optional<int>> Sandbox::exit_status(io::Deadline deadline) {
@@ -71,25 +75,33 @@ io::Task<Expected<std::vector<sys::Fd>, LaunchError>> Sandbox::reply_of_keeper(s
 }
 
 io::Task<Expected<sys::Fd, LaunchError>> Sandbox::tcp_socket(io::Deadline deadline) {
-  auto [ours, theirs] = sys::socket_pair(SOCK_SEQPACKET);
-  sys::set_nonblocking(ours.get());
-  int far = theirs.get();
-  (void)sys::try_send_message(parts_.lifeline.get(), "T", {&far, 1});  // where it has gone, the reply socket says so
-  theirs.reset();
-  MAYFLY_CO_TRY(auto given, co_await reply_of_keeper(std::move(ours), deadline));
-  MAYFLY_CHECK_OP(given.size(), ==, size_t{1});
-  co_return std::move(given.front());
+  try {
+    auto [ours, theirs] = sys::socket_pair(SOCK_SEQPACKET);
+    sys::set_nonblocking(ours.get());
+    int far = theirs.get();
+    (void)sys::try_send_message(parts_.lifeline.get(), "T", {&far, 1});  // where it has gone, the reply socket says so
+    theirs.reset();
+    MAYFLY_CO_TRY(auto given, co_await reply_of_keeper(std::move(ours), deadline));
+    MAYFLY_CHECK_OP(given.size(), ==, size_t{1});
+    co_return std::move(given.front());
+  } catch (const sys::Fault& fault) {  // out of descriptors
+    co_return fail(LaunchError::refused, fault.what());
+  }
 }
 
 io::Task<Expected<void, LaunchError>> Sandbox::mount(std::vector<Bind> binds, io::Deadline deadline) {
-  auto [ours, theirs] = sys::socket_pair(SOCK_SEQPACKET);
-  sys::set_nonblocking(ours.get());
-  std::string order = to_text(json::object{{"mount", binds_to_value(binds)}});
-  bool sent = co_await parts_.nursery->send(std::move(order), {parts_.lifeline.get(), theirs.get()}, deadline);
-  if (!sent) co_return fail(LaunchError::timed_out, "the sandbox nursery did not take the mount in time");
-  theirs.reset();
-  MAYFLY_CO_TRY(auto nothing, co_await reply_of_keeper(std::move(ours), deadline));
-  co_return Expected<void, LaunchError>{};
+  try {
+    auto [ours, theirs] = sys::socket_pair(SOCK_SEQPACKET);
+    sys::set_nonblocking(ours.get());
+    std::string order = to_text(json::object{{"mount", binds_to_value(binds)}});
+    bool sent = co_await parts_.nursery->send(std::move(order), {parts_.lifeline.get(), theirs.get()}, deadline);
+    if (!sent) co_return fail(LaunchError::timed_out, "the sandbox nursery did not take the mount in time");
+    theirs.reset();
+    MAYFLY_CO_TRY(auto nothing, co_await reply_of_keeper(std::move(ours), deadline));
+    co_return Expected<void, LaunchError>{};
+  } catch (const sys::Fault& fault) {  // out of descriptors, or no program to be the nursery
+    co_return fail(LaunchError::refused, fault.what());
+  }
 }
 
 }  // namespace mayfly::sandbox

@@ -50,6 +50,10 @@ class Sandbox {
   // pidfd of the sandbox as a whole: readable once nothing runs inside any more.
   const sys::Fd& whole() const { return parts_.keeper; }
   void kill();  // SIGKILL for all that is inside
+  // All that is inside stops where it is, or goes on, soon. For the isolated only: elsewhere nobody knows what belongs to it.
+  void freeze();
+  void thaw();
+  bool held() const { return static_cast<bool>(parts_.report); }  // its program waits for:
   // Lets the program of a held plan start. Returns as Nursery::launch does without: when it has, or with what prevented it.
   io::Task<Expected<void, LaunchError>> release(io::Deadline deadline);
 

@@ -40,6 +40,22 @@ void enter_net_namespace() {
   sys::check(::ioctl(any.get(), SIOCSIFFLAGS, &loopback), "ioctl", "lo up");
 }
 
+// They have labels, "lo:0" and so on. One that is switched off is gone.
+void drop_granted_addresses() {
+  sys::Fd any(static_cast<int>(sys::check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")));
+  ifconf all{};
+  sys::check(::ioctl(any.get(), SIOCGIFCONF, &all), "ioctl(SIOCGIFCONF)", "lo");
+  std::vector<ifreq> rows(static_cast<size_t>(all.ifc_len) / sizeof(ifreq));
+  if (rows.size() <= 1) return;
+  all.ifc_req = rows.data();
+  sys::check(::ioctl(any.get(), SIOCGIFCONF, &all), "ioctl(SIOCGIFCONF)", "lo");
+  for (ifreq& row : rows) {
+    if (std::strchr(row.ifr_name, ':') == nullptr) continue;
+    row.ifr_flags = 0;
+    sys::check(::ioctl(any.get(), SIOCSIFFLAGS, &row), "ioctl(SIOCSIFFLAGS)", row.ifr_name);
+  }
+}
+
 sys::Fd listen_inside(uint16_t port) {
   sys::Fd fd = bound_inside(SOCK_STREAM, port);
   sys::check(::listen(fd.get(), kDoorBacklog), "listen", std::to_string(port));

@@ -38,6 +38,7 @@ NetPool::Taken NetPool::take(const Doors& doors) {
     sys::Fd net = std::move(free_.front());
     free_.pop_front();
     enter(net);
+    drop_granted_addresses();
     if (auto sockets = open_doors(doors)) return {std::move(net), std::move(*sockets)};
     free_.push_back(std::move(net));
   }

@@ -1,8 +1,8 @@
 #pragma once
 // The network namespaces of a nursery. Making one costs the kernel 0.4 ms and taking one down some 10 ms under a lock that the next making
 // waits for, so they are used again: whoever was in one has ended, nobody inside had any power over it (it belongs to the nursery's user
-// namespace, not to the sandbox's), and it holds nothing but a loopback. What a later user could see of an earlier one is the kernel's
-// counters of packets.
+// namespace, not to the sandbox's), and it holds nothing but a loopback, which loses the addresses that an earlier function was granted. What
+// a later user could see of an earlier one is the kernel's counters of packets, and for a minute the ports of connections in TIME_WAIT.
 
 #include <cstdint>
 #include <deque>

@@ -100,6 +100,10 @@ io::Task<Launched> try_launch(std::shared_ptr<NurseryLink> nursery, const Plan& 
 io::Task<Launched> Nursery::launch(Plan plan, std::optional<sys::Cgroup> cgroup, io::Deadline deadline) {
   auto link = link_;
   std::string order = to_text(json::object{{"launch", to_value(plan)}});
+  if (order.size() > kMaxPlanBytes) {
+    co_await remove(link->shard(), std::move(cgroup));
+    co_return fail(LaunchError::refused, too_large(order.size()));
+  }
   Launched launched;
   try {
     uint64_t process = link->running();

@@ -63,13 +63,20 @@ io::Task<bool> NurseryLink::send(std::string message, std::vector<int> fds, io::
         co_return true;
       case sys::Sent::closed:
         if (!std::exchange(again, false)) throw sys::Fault("sendmsg", "the sandbox nursery", EPIPE);
-        (void)co_await shard_.wait_readable(child_.pidfd.get(), io::Deadline::after_us(shard_, kEndGraceUs));
+        co_await await_end();
         break;
       case sys::Sent::full:
         if (deadline.passed(shard_)) co_return false;
         co_await io::sleep_us(shard_, kBehindUs);
     }
   }
+}
+
+// By a descriptor of its own: others may wait meanwhile, and one of them buries it.
+io::Task<void> NurseryLink::await_end() {
+  sys::Fd end = child_.pidfd.duplicate();
+  if (!end) throw sys::Fault("fcntl", "the sandbox nursery", EMFILE);
+  (void)co_await shard_.wait_readable(end.get(), io::Deadline::after_us(shard_, kEndGraceUs));
 }
 
 io::Task<void> NurseryLink::stop() {

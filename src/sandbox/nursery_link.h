@@ -33,6 +33,7 @@ class NurseryLink {
  private:
   void start();
   void bury();
+  io::Task<void> await_end();
 
   io::Shard& shard_;
   NurseryOptions options_;

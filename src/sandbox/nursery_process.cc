@@ -24,6 +24,7 @@
 #include "sandbox/steps.h"
 #include "sandbox/template.h"
 #include "sys/fault.h"
+#include "sys/process.h"
 
 namespace mayfly::sandbox {
 namespace {
@@ -229,7 +230,7 @@ int serve_nursery() {
   die_with_parent();
   ::close_range(kServerFd + 1, ~0u, 0);  // whatever a library of the server forgot to close on exec
   try {
-    raise_open_files();  // a network for every sandbox
+    sys::raise_open_files();  // a network for every sandbox
     if (started_by_root()) sys::check(::setgroups(0, nullptr), "setgroups");
     Nursery nursery;
     nursery.serve();

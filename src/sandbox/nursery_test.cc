@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <chrono>
@@ -211,6 +212,46 @@ std::vector<pid_t> await_below(const std::string& name, size_t count) {
   return {};
 }
 
+TEST_F(NurseryTest, AnEnvironmentThatIsTooLargeToHandOverIsNamedAndTheNurseryLivesOn) {
+  std::string why, name = "mayfly-test-large-" + std::to_string(::getpid());
+  auto root = sys::CgroupRoot::find(why);
+  std::optional<sys::Cgroup> cgroup;
+  if (root) cgroup.emplace(*root, name, sys::CgroupLimits{});
+  Plan plan = confined_plan({"/bin/true"});
+  plan.environment = {"LETTERS=" + std::string(64 << 10, 'x')};
+  EXPECT_EQ(status_of(*launched(plan)), 0);
+  auto nursery = below(::getpid())["mayfly-nursery\n"];
+  plan.environment = {"QUOTES=" + std::string(64 << 10, '"')};
+  auto refused = launch(plan, std::move(cgroup));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, LaunchError::refused);
+  EXPECT_NE(refused.error().message.find("environment is too large"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(below(::getpid())["mayfly-nursery\n"], nursery);
+  if (!root) return;
+  for (const auto& [controller, folder] : root->folders()) EXPECT_FALSE(sys::exists(folder + "/" + name));
+}
+
+TEST_F(NurseryTest, WhereDescriptorsAreShortALaunchIsWholeOrRefused) {
+  auto lasting = launched(confined_plan({"/bin/sleep", "1000"}));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  auto lowest_free = static_cast<rlim_t>(sys::Fd(::dup(0)).get());
+  int refused = 0, whole = 0;
+  for (rlim_t more = 0; more < 40; ++more) {  // some of these numbers are taken
+    rlimit few{lowest_free + more, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    auto socket = tcp_socket(*lasting);
+    auto sandbox = launch(confined_plan({"/bin/true"}));
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    sandbox ? ++whole : ++refused;
+    if (sandbox) EXPECT_EQ((*sandbox)->doors.size(), 4u) << more;
+    else EXPECT_EQ(sandbox.error().code, LaunchError::refused) << more;
+    if (!socket) EXPECT_EQ(socket.error().code, LaunchError::refused) << more;
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_GT(whole, 0);
+}
+
 constexpr size_t kReadyProcesses = 2 * 4;  // the keeper and what becomes the program, of each that NurseryOptions::ready asks for
 
 TEST_F(NurseryTest, SomeAreMadeAheadAndOneThatWasKilledIsPassedOver) {
@@ -297,6 +338,29 @@ TEST_F(NurseryTest, SandboxesLiveOnWhenTheNurseryIsKilledAndTheNextLaunchStartsA
   ASSERT_TRUE(mount(*lasting, {{folder_ + "/code", "/code"}}));
   EXPECT_EQ(next_piece(lasting->output), "two\n");
   EXPECT_EQ(status_of(*lasting), 0);
+}
+
+io::Task<void> start(NurseryLink& link) {
+  link.running();
+  co_return;
+}
+io::Task<void> send_one(NurseryLink& link, bool& sent, io::Deadline deadline) { sent = co_await link.send("an order", {}, deadline); }
+io::Task<int> send_two(io::Shard& shard, NurseryLink& link, io::Deadline deadline) {
+  bool one = false, two = false;
+  io::TaskGroup group(shard);
+  group.spawn(send_one(link, one, deadline));
+  group.spawn(send_one(link, two, deadline));
+  co_await group.drain();
+  co_return one + two;
+}
+
+TEST_F(NurseryTest, TwoWhoFindItEndingWaitForItsEndAndAreServedByTheNext) {
+  std::string closed = folder_ + "/closed", program = folder_ + "/nursery";
+  sys::write_file(program, fmt::format("#!/bin/sh\n[ -e {0} ] && exec /bin/sleep 1000\nexec 3<&-\n: > {0}\nexec /bin/sleep 0.2\n", closed), 0755);
+  NurseryLink link(shard_, {.self_path = program});
+  wait<void>([&] { return start(link); });
+  while (!sys::exists(closed)) std::this_thread::yield();
+  EXPECT_EQ(wait<int>([&] { return send_two(shard_, link, soon()); }), 2);
 }
 
 TEST_F(NurseryTest, NothingRunsOnWhenTheServerIsKilled) {

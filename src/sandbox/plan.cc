@@ -60,4 +60,8 @@ Plan plan_from_value(const json::value& from) {
   return plan;
 }
 
+std::string too_large(size_t bytes) {
+  return fmt::format("the function's environment is too large: what its program is started with takes {} bytes as JSON and may take {}", bytes, kMaxPlanBytes);
+}
+
 }  // namespace mayfly::sandbox

@@ -53,7 +53,9 @@ Plan plan_from_value(const json::value& from);  // the peer is ourselves: a malf
 json::value binds_to_value(const std::vector<Bind>& binds);
 std::vector<Bind> binds_from_value(const json::value& from);
 
-constexpr size_t kMaxPlanBytes = 128 << 10;  // the environment is at most 4 KB, the rest are our own lists; SO_SNDBUF is 208 KB
+// Of an order, as JSON, in which an environment may take six times its 64 KB. One packet: SO_SNDBUF is 208 KB.
+constexpr size_t kMaxPlanBytes = 128 << 10;
+std::string too_large(size_t bytes);  // the sentence for one that is
 constexpr int kProgramFd = 3;      // what the program finds the far end of Sandbox::frames or Sandbox::control() as
 constexpr int kProgramFailed = 97;  // exit status of a program that was not reached
 

@@ -21,6 +21,7 @@
 //                       or {"failed": "step: call subject: error"}
 //   keeper -> server    "x" + wait status (int)            on the lifeline: the program has ended, and the keeper is about to
 //   server -> keeper    "T"                                on the lifeline: reply socket; answered by "k" with a TCP socket
+//   server -> keeper    "S" or "C"                         on the lifeline: all inside stops, or goes on; not answered
 //   nursery -> keeper   "M" + targets                      on the lifeline: reply socket, trees; answered by "k" or the failure's words
 // The report is a pipe: closed unwritten by the exec of the program, or holding the words of what stopped it before. When the plan is held it
 // is a socket pair: "h" from the program when all but its exec is done, "g" from the server when that may follow.
@@ -58,7 +59,7 @@ Launch take_launch(const Plan& plan, With with, std::vector<sys::Fd>& fds, size_
 enum class Binds { of_system, own };
 std::vector<Bind> select_binds(const Plan& plan, const std::vector<Bind>& system, Binds which);
 
-constexpr std::string_view kHolds = "h", kGo = "g";
+constexpr std::string_view kHolds = "h", kGo = "g", kFreeze = "S", kThaw = "C";
 constexpr size_t kMaxWordsBytes = 4096;  // of a failure: a path of 4 KB at most does not fit, anything real does
 
 }  // namespace mayfly::sandbox

@@ -23,8 +23,6 @@ void raise_limit(__rlimit_resource which, const char* name) {
 
 }  // namespace
 
-void raise_open_files() { raise_limit(RLIMIT_NOFILE, "nofile"); }
-
 void limit_resources(const Plan& plan) {
   set_limit(RLIMIT_CORE, 0, "core");
   set_limit(RLIMIT_NOFILE, plan.open_files, "nofile");

@@ -49,6 +49,7 @@ void name_host(const std::string& hostname);
 
 // net.cc: a network of nothing but a loopback, and the sockets of the door.
 void enter_net_namespace();  // a new one
+void drop_granted_addresses();  // what the loopback got beside its own, for an earlier function's egress
 sys::Fd listen_inside(uint16_t port);  // 127.0.0.1
 sys::Fd dns_socket_inside();           // UDP 127.0.0.1:53
 sys::Fd tcp_socket_inside();           // not connected, non-blocking
@@ -61,7 +62,6 @@ void limit_resources(const Plan& plan);
 // The program and all that it starts never interrupt the server when they are woken: it gathers what there is for them, and they run
 // when it waits or its share of the core is used up.
 void run_in_batches();
-void raise_open_files();  // of the nursery: to what the server may have
 
 // capabilities.cc
 void drop_bounding_set();      // all that a zygote does not need to shut its workers in: by the keeper, for all that it forks

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "server/server.h"
+#include "sys/process.h"
 
 namespace mayfly::server {
 namespace {
@@ -36,6 +37,7 @@ int run(ServerOptions options, const std::string& data_folder) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
+  sys::raise_open_files();  // each instance takes some
   ::umask(022);  // unpacked code must be readable inside sandboxes; what is secret is written with its own mode
   auto server = Server::start(options);
   print_welcome(*server, options);

@@ -18,9 +18,9 @@ namespace {
 constexpr const char* kUsed[] = {"memory", "pids"};
 
 // "4:memory:/a/b" lines of /proc/self/cgroup: controller -> path; the v2 line has an empty controller.
-std::map<std::string, std::string> own_groups() {
+std::map<std::string, std::string> own_groups(const std::string& text) {
   std::map<std::string, std::string> out;
-  std::istringstream lines(read_file("/proc/self/cgroup"));
+  std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
@@ -37,9 +37,9 @@ struct CgroupMount {
 };
 
 // Mount points from /proc/self/mountinfo: controller -> mount; "" for v2.
-std::map<std::string, CgroupMount> mounts() {
+std::map<std::string, CgroupMount> mounts(const std::string& text) {
   std::map<std::string, CgroupMount> out;
-  std::istringstream lines(read_file("/proc/self/mountinfo"));
+  std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     size_t dash = line.find(" - ");
     if (dash == std::string::npos) continue;
@@ -90,26 +90,37 @@ void make_group(const std::string& folder) {
 }
 
 // On v2 a group that has sub-groups with controllers may hold no process itself: the server moves into a leaf of its own group.
+constexpr std::string_view kLeaf = "/mayfly.server";
+
 void leave_inner_group(const std::string& folder) {
   try {
     write_file(folder + "/cgroup.subtree_control", "+memory +pids");
   } catch (const Fault& fault) {
     if (fault.error() != EBUSY) throw;
-    make_group(folder + "/mayfly.server");
-    write_file(folder + "/mayfly.server/cgroup.procs", std::to_string(::getpid()));
+    std::string leaf = folder + std::string(kLeaf);
+    make_group(leaf);
+    write_file(leaf + "/cgroup.procs", std::to_string(::getpid()));
     write_file(folder + "/cgroup.subtree_control", "+memory +pids");
   }
 }
 
+// The group that the server was in before it moved: each of its shards looks for it.
+std::string without_leaf(std::string group) {
+  if (group.ends_with(kLeaf)) group.resize(group.size() - kLeaf.size());
+  return group.empty() ? "/" : group;
+}
+
 }  // namespace
 
-std::optional<CgroupRoot> CgroupRoot::find(std::string& why) {
-  auto own = own_groups();
-  auto mounted = mounts();
+std::optional<CgroupRoot> CgroupRoot::find(std::string& why) { return find(why, read_file("/proc/self/cgroup"), read_file("/proc/self/mountinfo")); }
+
+std::optional<CgroupRoot> CgroupRoot::find(std::string& why, const std::string& groups, const std::string& mountinfo) {
+  auto own = own_groups(groups);
+  auto mounted = mounts(mountinfo);
   CgroupRoot out;
   // v2 when its tree offers the memory controller; a hybrid machine mounts it empty beside v1.
   if (mounted.contains("")) {
-    std::string folder = folder_of(mounted[""], own[""]);
+    std::string folder = folder_of(mounted[""], without_leaf(own[""]));
     if (has_word(read_file_if_exists(folder + "/cgroup.controllers").value_or(""), "memory")) {
       out.unified_ = true;
       out.folders_[""] = folder;
@@ -117,16 +128,18 @@ std::optional<CgroupRoot> CgroupRoot::find(std::string& why) {
   }
   if (!out.unified_) {
     for (const char* controller : kUsed) {
-      if (mounted.contains(controller)) out.folders_[controller] = folder_of(mounted[controller], own[controller]);
+      if (!mounted.contains(controller)) {
+        why = fmt::format("the cgroup controller \"{}\" is not mounted", controller);
+        return std::nullopt;
+      }
+      out.folders_[controller] = folder_of(mounted[controller], own[controller]);
     }
   }
-  if (out.folders_.empty()) why = "no cgroup controller is mounted";
   for (const auto& [controller, folder] : out.folders_) {
     if (::access(folder.c_str(), W_OK) == 0) continue;
     why = folder + ": " + strerrordesc_np(errno);
     return std::nullopt;
   }
-  if (out.folders_.empty()) return std::nullopt;
   try {
     if (out.unified_) leave_inner_group(out.folders_[""]);
   } catch (const Fault& fault) {

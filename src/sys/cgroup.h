@@ -23,8 +23,11 @@ struct CgroupLimits {
 // Where groups may be made: our own group's folder, found from /proc/self/cgroup, for each controller we use.
 class CgroupRoot {
  public:
-  // Nothing when no controller's folder can be written (an ordinary user without delegation); `why` says which and the error.
+  // Nothing when one of the controllers is not there or its folder cannot be written (an ordinary user without delegation); `why` says which
+  // and the error. On v2 this process may be moved into a leaf of its group: once, however often it is asked.
   static std::optional<CgroupRoot> find(std::string& why);
+  // The same by the texts of /proc/self/cgroup and /proc/self/mountinfo.
+  static std::optional<CgroupRoot> find(std::string& why, const std::string& groups, const std::string& mountinfo);
 
   bool unified() const { return unified_; }
   const std::map<std::string, std::string>& folders() const { return folders_; }  // controller ("memory", "pids", or "" on v2) -> folder

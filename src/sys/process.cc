@@ -53,7 +53,13 @@ Child spawn(const Spawn& what) {
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);
   check_spawn(error, what.path);
-  child.pidfd = open_pidfd(child.pid);
+  try {
+    child.pidfd = open_pidfd(child.pid);
+  } catch (const Fault&) {  // nobody would know of it: it ends
+    ::kill(child.pid, SIGKILL);
+    wait_status(child);
+    throw;
+  }
   return child;
 }
 
@@ -119,6 +125,13 @@ void limit_memory(const Fd& pidfd, uint64_t bytes) {
   auto pid = static_cast<pid_t>(labelled("/proc/self/fdinfo/" + std::to_string(pidfd.get()), "Pid:"));
   rlimit limit{bytes, bytes};
   if (pid > 0 && ::prlimit(pid, RLIMIT_DATA, &limit, nullptr) < 0 && errno != ESRCH) throw Fault("prlimit", std::to_string(pid), errno);
+}
+
+void raise_open_files() {
+  rlimit limit{};
+  check(::getrlimit(RLIMIT_NOFILE, &limit), "getrlimit", "nofile");
+  limit.rlim_cur = limit.rlim_max;
+  check(::setrlimit(RLIMIT_NOFILE, &limit), "setrlimit", "nofile");
 }
 
 int wait_status(const Child& child) {

@@ -35,6 +35,7 @@ void set_cores(const Fd& pidfd, const std::vector<int>& cores);
 std::vector<int> own_cores();  // of the calling thread
 uint64_t peak_memory_bytes(const Fd& pidfd);  // most it ever had resident; 0 once it has ended
 void limit_memory(const Fd& pidfd, uint64_t bytes);  // RLIMIT_DATA; one that has ended is fine
+void raise_open_files();  // RLIMIT_NOFILE of this process, as far as it may go by itself
 int wait_status(const Child& child);     // reaps our own child, blocking; wait status
 std::string how_it_ended(int wait_status);  // "with status 3", "by signal 11 (SIGSEGV)"
 // Blocks until the process has ended. Reaps it if it was ours to reap, which an orphan becomes when we are the first process of a container.

@@ -4,10 +4,13 @@
 #include <sys/mman.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <csignal>
+#include <filesystem>
 
 #include "sys/cgroup.h"
 #include "sys/fault.h"
@@ -18,6 +21,23 @@
 
 namespace mayfly::sys {
 namespace {
+
+// For as long as it lives this process may open so many descriptors more.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(rlim_t more) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    Fd next(::dup(0));  // the lowest that is free
+    rlimit limit{static_cast<rlim_t>(next.get()) + more, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+size_t count_open_fds() { return static_cast<size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {})); }
 
 TEST(Process, ItsThreadsRunOnTheCoresItIsGiven) {
   auto child = spawn({.path = "/bin/sleep", .arguments = {"sleep", "1000"}});
@@ -59,6 +79,47 @@ TEST(UnixSocket, SaysWhenThereIsNothingWhenItIsTooLongAndWhenTheFarEndIsGone) {
   EXPECT_FALSE(send_message(b.get(), "x"));
 }
 
+TEST(UnixSocket, DescriptorsForWhichThereIsNoPlaceAreAFaultAndNoneOfThemStays) {
+  auto [a, b] = socket_pair(SOCK_SEQPACKET);
+  Fd zero = open_file("/dev/zero", O_RDONLY);
+  const int fds[] = {zero.get(), zero.get(), zero.get()};
+  size_t open = count_open_fds();
+  for (rlim_t places : {0, 2}) {
+    ASSERT_TRUE(send_message(a.get(), "three", fds));
+    Message message;
+    try {
+      FewDescriptors few(places);
+      receive_message(b.get(), 100, message);
+      ADD_FAILURE() << "received with places for " << places;
+    } catch (const Fault& fault) {
+      EXPECT_EQ(fault.error(), EMFILE);
+    }
+    EXPECT_TRUE(message.fds.empty());
+    EXPECT_EQ(count_open_fds(), open);
+  }
+  Message message;
+  send_message(a.get(), "the next", fds);
+  EXPECT_EQ(receive_message(b.get(), 100, message), Received::message);
+  EXPECT_EQ(message.fds.size(), 3u);
+}
+
+TEST(Process, ThatCannotBeHeldIsNotLeftRunning) {
+  {
+    FewDescriptors none(0);
+    EXPECT_THROW(spawn({.path = "/bin/sleep", .arguments = {"sleep", "1000"}}), Fault);
+  }
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
+}
+
+TEST(Process, MayOpenAsManyFilesAsTheMachineAllowsItAfterItHasAsked) {
+  FewDescriptors few(100);
+  raise_open_files();
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  EXPECT_EQ(limit.rlim_cur, limit.rlim_max);
+}
+
 TEST(Process, GetsItsArgumentsItsEnvironmentAndOneDescriptor) {
   auto [ours, theirs] = socket_pair(SOCK_STREAM);
   auto child = spawn({.path = "/bin/sh", .arguments = {"sh", "-c", "echo $0 $NAME >&3; exit 5", "zero"}, .environment = {"NAME=value"}, .inherited_fd = theirs.get()});
@@ -97,6 +158,51 @@ TEST(Process, ItsEndIsToldByStatusOrSignal) {
 }
 
 TEST(Process, ThatDoesNotExistIsAFault) { EXPECT_THROW(spawn({.path = "/no/such/program", .arguments = {"x"}}), Fault); }
+
+// A machine's cgroup file systems as files of a folder.
+class CgroupsOfAMachine : public testing::Test {
+ protected:
+  void SetUp() override {
+    char folder[] = "/tmp/mayfly-test-XXXXXX";
+    ASSERT_NE(::mkdtemp(folder), nullptr);
+    folder_ = folder;
+  }
+  void TearDown() override { remove_tree(folder_); }
+  std::string mounted(const std::string& kind, const std::string& options) {
+    make_folders(folder_ + "/" + options);
+    return fmt::format("35 31 0:32 / {0}/{1} rw,relatime - {2} {2} rw,{1}\n", folder_, options, kind);
+  }
+
+  std::string folder_, why_;
+};
+
+TEST_F(CgroupsOfAMachine, OfTheOldKindAreUsedWhenBothControllersAreThere) {
+  std::string memory = mounted("cgroup", "memory"), pids = mounted("cgroup", "pids"), groups = "4:memory:/\n8:pids:/\n";
+  for (const auto& only : {memory, pids}) EXPECT_FALSE(CgroupRoot::find(why_, groups, only));
+  EXPECT_EQ(why_, "the cgroup controller \"memory\" is not mounted");
+  EXPECT_FALSE(CgroupRoot::find(why_, groups, memory));
+  EXPECT_EQ(why_, "the cgroup controller \"pids\" is not mounted");
+  auto both = CgroupRoot::find(why_, groups, memory + pids);
+  ASSERT_TRUE(both) << why_;
+  EXPECT_EQ(both->folders(), (std::map<std::string, std::string>{{"memory", folder_ + "/memory"}, {"pids", folder_ + "/pids"}}));
+}
+
+TEST_F(CgroupsOfAMachine, OfTheNewKindAreTheGroupsThatTheServerWasStartedInHoweverOftenItLooks) {
+  std::string mount = mounted("cgroup2", "unified");
+  for (std::string group : {"", "/unit"}) {
+    for (std::string leaf : {"", "/mayfly.server"}) {
+      make_folders(folder_ + "/unified" + group + leaf);
+      write_file(folder_ + "/unified" + group + leaf + "/cgroup.controllers", "cpu memory pids\n");
+    }
+    for (std::string leaf : {"", "/mayfly.server"}) {
+      std::string own = group + leaf;
+      auto found = CgroupRoot::find(why_, "0::" + (own.empty() ? "/" : own) + "\n", mount);
+      ASSERT_TRUE(found) << why_;
+      EXPECT_TRUE(found->unified());
+      EXPECT_EQ(found->folders().at(""), folder_ + "/unified" + group) << own;
+    }
+  }
+}
 
 class InCgroup : public testing::Test {
  protected:

@@ -107,6 +107,10 @@ Received receive_message(int socket, size_t limit, Message& out) {
     if (errno != EINTR) throw Fault("recvmsg", "", errno);
   }
   take_ancillary(message, out);
+  if (message.msg_flags & MSG_CTRUNC) {
+    out = {};
+    throw Fault("recvmsg", "descriptors", EMFILE);
+  }
   if (message.msg_flags & MSG_TRUNC) throw Fault("recvmsg", "", EMSGSIZE);
   return Received::message;
 }

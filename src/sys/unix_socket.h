@@ -36,7 +36,8 @@ Sent try_send_message(int socket, std::string_view bytes, std::span<const int> f
 bool send_message(int socket, std::string_view bytes, std::span<const int> fds = {});
 
 enum class Received { message, nothing, closed };
-// One message of at most `limit` bytes: a longer one is a Fault (EMSGSIZE). `nothing` only on a non-blocking socket.
+// One message of at most `limit` bytes. Faults that lose the message: a longer one (EMSGSIZE); descriptors for which this process has no
+// place (EMFILE), and then it has none of them. `nothing` only on a non-blocking socket.
 Received receive_message(int socket, size_t limit, Message& out);
 
 }  // namespace mayfly::sys
