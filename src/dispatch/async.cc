@@ -39,6 +39,9 @@ Ending not_run_ending(InvokeError code) {
   }
 }
 
+// Where a message lies: its acknowledgement (acknowledge_once) expects that row, and nothing else.
+const std::string& row_of(const store::Batch& acknowledgement) { return acknowledgement.expectations.front().key; }
+
 std::string detail_of(std::string_view error) { return to_text(json::object{{"Error", to_utf8(error.substr(0, kMaxKeptError))}}); }
 
 class QueuedInvoker final : public AsyncInvoker {
@@ -74,7 +77,8 @@ class QueuedInvoker final : public AsyncInvoker {
     io::Loop& loop;
     std::unique_ptr<queues::WorkQueue> queue;
     Flights flights;
-    io::TaskGroup notes;  // writes that a task is running
+    io::TaskGroup notes;   // writes that a task is running
+    bool cancels = false;  // a waiting call was cancelled in this life: a row that the queue has read ahead may be gone
   };
 
   Partition& partition_of(const Target& target) { return *partitions_[async_partition(target)]; }
@@ -82,7 +86,9 @@ class QueuedInvoker final : public AsyncInvoker {
   std::optional<Failure<AsyncError>> refusal(const AsyncRequest& request) const;
   io::Task<Expected<void, AsyncError>> stop_here(Partition& partition, Target target, std::string id);
   io::Task<bool> stop_flight(Partition& partition, std::shared_ptr<Flight> flight);
+  io::Task<void> keep_stop(Partition& partition, Flight& flight);
   io::Task<Expected<void, AsyncError>> cancel_here(Partition& partition, Target target, std::string request_id);
+  io::Task<std::optional<queues::Message>> find_row(Partition& partition, Target target, std::string request_id);
   io::Task<void> begin_sweeping();
   io::Task<void> sweep_for_ever();
   io::Task<void> sweep();
@@ -212,19 +218,14 @@ io::Task<Expected<void, AsyncError>> QueuedInvoker::stop_here(Partition& partiti
   co_return fail(AsyncError::full, fmt::format("the task '{}' changed too often to be stopped", id), "try again");
 }
 
-// True: it will end as stopped, unless it ends well first. False: it was ending, and has ended.
+// True: it will end as stopped, unless it ends well first, and no start will run it again. False: it was ending, and has ended.
 io::Task<bool> QueuedInvoker::stop_flight(Partition& partition, std::shared_ptr<Flight> flight) {
   {
     auto turn = co_await flight->turns.take(partition.loop);
     if (flight->ended.is_set()) co_return false;  // by a fault, or because its record had changed: nothing of it will end the call
     if (!flight->ending) {
       flight->stop_asked = true;
-      if (flight->task && flight->task->status != TaskStatus::stopping) {
-        flight->task->happened(TaskStatus::stopping, partition.loop.clock().wall_us());
-        store::Batch batch;
-        Tasks::update(batch, *flight->task);
-        co_await store_.commit(partition.loop, std::move(batch));
-      }
+      co_await keep_stop(partition, *flight);
       if (flight->watch) flight->watch->cancel();
       co_return true;
     }
@@ -233,10 +234,49 @@ io::Task<bool> QueuedInvoker::stop_flight(Partition& partition, std::shared_ptr<
   co_return false;
 }
 
-io::Task<Expected<void, AsyncError>> QueuedInvoker::cancel_here(Partition& partition, Target target, std::string request_id) {
-  if (auto flight = partition.flights.find(request_id)) {
-    if (co_await stop_flight(partition, flight)) co_return Expected<void, AsyncError>{};
+// Makes the stop outlive the process, before anybody is told of it: a task's record says it, a plain call leaves its queue.
+io::Task<void> QueuedInvoker::keep_stop(Partition& partition, Flight& flight) {
+  if (flight.task ? flight.task->status == TaskStatus::stopping : flight.acknowledged) co_return;
+  store::Batch batch;
+  if (flight.task) {
+    flight.task->happened(TaskStatus::stopping, partition.loop.clock().wall_us());
+    Tasks::update(batch, *flight.task);
+  } else {
+    queues::acknowledge(batch, flight.row);
   }
+  co_await store_.commit(partition.loop, std::move(batch));
+  if (flight.task) co_return;
+  flight.acknowledged = true;
+  ++stopped_;
+}
+
+io::Task<Expected<void, AsyncError>> QueuedInvoker::cancel_here(Partition& partition, Target target, std::string request_id) {
+  for (int tries = 0; tries < kMaxTries; ++tries) {
+    auto flight = partition.flights.find(request_id);
+    if (flight && co_await stop_flight(partition, flight)) co_return Expected<void, AsyncError>{};
+    auto row = co_await find_row(partition, target, request_id);
+    if (!row) co_return fail(AsyncError::not_found, fmt::format("no asynchronous call with request id '{}' waits or runs", request_id), "it may have ended");
+    auto message = decode_async(row->payload);
+    std::string task_id = message ? message->task_id : std::string();
+    if (task_id.empty()) {  // a trigger's call becomes a task when it is delivered, and its row does not tell
+      auto begun = co_await tasks_.find(partition.loop, target, request_id, false);
+      if (begun && begun->request_id == request_id) task_id = request_id;
+    }
+    if (!task_id.empty()) co_return co_await stop_here(partition, target, task_id);
+    store::Batch batch;
+    queues::acknowledge_once(batch, *row);
+    Tasks::expect_none(batch, target, request_id);
+    partition.cancels = true;
+    if (co_await store_.commit(partition.loop, std::move(batch)) == store::Commit::refused) continue;  // it began, or ended, just now
+    flight = partition.flights.find(request_id);
+    if (!flight || !co_await stop_flight(partition, flight)) ++stopped_;
+    co_return Expected<void, AsyncError>{};
+  }
+  co_return fail(AsyncError::full, fmt::format("the call '{}' changed too often to be cancelled", request_id), "try again");
+}
+
+// The row that the call waits in, or lies in while it runs; without a payload if it went meanwhile.
+io::Task<std::optional<queues::Message>> QueuedInvoker::find_row(Partition& partition, Target target, std::string request_id) {
   auto range = queues::rows_of(async_queue(async_partition(target)));
   range.limit = kRows;
   range.keys_only = true;
@@ -247,19 +287,13 @@ io::Task<Expected<void, AsyncError>> QueuedInvoker::cancel_here(Partition& parti
     for (const store::Entry& row : rows) {
       auto queued = queues::read_message(row);
       if (!queued || queued->id != request_id) continue;
-      auto whole = co_await store_.get(partition.loop, row.key);
-      auto message = whole ? decode_async(*whole) : std::nullopt;
-      if (message && (message->invocation.target.service != target.service || message->invocation.target.function != target.function)) break;  // another function's
-      if (message && !message->task_id.empty()) co_return co_await stop_here(partition, target, message->task_id);
-      store::Batch batch;
-      queues::acknowledge_once(batch, *queued);
-      bool done = co_await store_.commit(partition.loop, std::move(batch)) == store::Commit::done;
-      if (done) ++stopped_;
-      if (auto flight = partition.flights.find(request_id)) done = co_await stop_flight(partition, flight) || done;  // it began just now
-      if (done) co_return Expected<void, AsyncError>{};
+      queued->payload = (co_await store_.get(partition.loop, row.key)).value_or("");
+      auto message = decode_async(queued->payload);
+      bool of_another = message && (message->invocation.target.service != target.service || message->invocation.target.function != target.function);
+      if (!of_another) co_return queued;
     }
   }
-  co_return fail(AsyncError::not_found, fmt::format("no asynchronous call with request id '{}' waits or runs", request_id), "it may have ended");
+  co_return std::nullopt;
 }
 
 // ---- The life of the whole ----
@@ -335,8 +369,7 @@ io::Task<AsyncBacklog> QueuedInvoker::backlog(io::Loop& loop) {
 // ---- A call is run ----
 
 io::Task<void> QueuedInvoker::consume(Partition& partition, queues::Message queued) {
-  auto decoded = decode_async(queued.payload);
-  queued.payload.clear();
+  auto decoded = decode_async(std::exchange(queued.payload, {}));
   store::Batch batch;
   queues::acknowledge_once(batch, queued);
   if (!decoded) {  // a row of a release that wrote something else: it can never run
@@ -344,17 +377,23 @@ io::Task<void> QueuedInvoker::consume(Partition& partition, queues::Message queu
     co_return;
   }
   AsyncPolicy policy = async_policy(settings_, decoded->invocation.target);
-  auto flight = std::make_shared<Flight>(partition.loop, std::move(*decoded), std::move(policy));
+  auto flight = std::make_shared<Flight>(partition.loop, std::move(queued), std::move(*decoded), std::move(policy));
   Flights::Airborne airborne(partition.flights, flight);
   AsyncMessage& message = flight->message;
   if (message.task_id.empty() && flight->policy.stateful) message.task_id = message.invocation.request_id;  // a trigger's, which knew no configuration
   if (!message.task_id.empty() && !co_await begin_task(partition, *flight, batch)) co_return;
+  if (message.task_id.empty() && partition.cancels) {
+    auto row = co_await store_.get(partition.loop, row_of(batch));
+    if (!row) co_return;  // cancelled after the queue had read it
+  }
   int64_t age_us = partition.loop.clock().wall_us() - message.since_us;
   if (age_us > flight->policy.max_age_s * kMicrosPerSecond) {
     message.reason = fmt::format("it waited for {} s, longer than maxAsyncEventAgeInSeconds ({})", age_us / kMicrosPerSecond, flight->policy.max_age_s);
     auto turn = co_await flight->turns.take(partition.loop);
     flight->ending = true;
-    co_await bury(partition, *flight, std::move(batch), TaskStatus::expired, {.condition = "EventAgeExceeded"});
+    if (flight->acknowledged) batch = {};
+    if (flight->stop_asked) co_await stopped(partition, *flight, std::move(batch));
+    else co_await bury(partition, *flight, std::move(batch), TaskStatus::expired, {.condition = "EventAgeExceeded"});
     co_return;
   }
   co_await run(partition, flight, std::move(batch));
@@ -384,8 +423,9 @@ io::Task<bool> QueuedInvoker::begin_task(Partition& partition, Flight& flight, s
     Tasks::expect(batch, *found);
     flight.task = std::move(*found);
   } else {
-    flight.task = TaskRecord{.target = call.target, .id = message.task_id, .request_id = call.request_id, .started_us = message.since_us, .due_us = message.since_us};
+    flight.task = TaskRecord{.target = call.target, .id = message.task_id, .request_id = call.request_id, .started_us = message.since_us, .due_us = flight.row.due_us};
     flight.task->happened(TaskStatus::enqueued, message.since_us);
+    batch.expect_exists(row_of(acknowledgement));  // one that was cancelled after the queue had read it becomes no task
   }
   if (flight.task->status == TaskStatus::stopping) {  // and the server ended before the task did
     flight.ending = true;
@@ -432,6 +472,7 @@ io::Task<void> QueuedInvoker::run(Partition& partition, std::shared_ptr<Flight> 
   auto turn = co_await flight->turns.take(partition.loop);  // what is being written about it comes first
   if (!outcome && outcome.error().code == InvokeError::stopping) co_return;  // not acknowledged: the next start delivers it again, as it was
   flight->ending = true;
+  if (flight->acknowledged) batch = {};  // by its stop: a batch that expects the row would be refused, with all that came of the call
   if (outcome && flight->task) {
     TaskRecord& task = *flight->task;
     task.duration_us = outcome->phases.run_us;
@@ -449,11 +490,12 @@ io::Task<void> QueuedInvoker::run(Partition& partition, std::shared_ptr<Flight> 
 
 io::Task<void> QueuedInvoker::succeeded(Partition& partition, Flight& flight, store::Batch batch, Outcome outcome) {
   int64_t now_us = partition.loop.clock().wall_us();
-  bool told = call_destination(batch, flight.policy.on_success, flight.message, {.condition = "Success", .response = outcome.body}, now_us);
+  Ending ending{.condition = "Success", .function_error = {}, .response = std::move(outcome.body)};
+  bool told = call_destination(batch, flight.policy.on_success, flight.message, ending, now_us);
   if (flight.task) {
     if (told) flight.task->destination_status = "Succeeded";
     flight.task->happened(TaskStatus::succeeded, now_us);
-    Tasks::finish(batch, *flight.task, outcome.body);
+    Tasks::finish(batch, *flight.task, ending.response);
   }
   co_await store_.commit(partition.loop, std::move(batch));
   ++succeeded_;
@@ -524,15 +566,15 @@ io::Task<void> QueuedInvoker::stopped(Partition& partition, Flight& flight, stor
     Tasks::finish(batch, *flight.task, {});
   }
   co_await store_.commit(partition.loop, std::move(batch));
-  ++stopped_;
+  if (!flight.acknowledged) ++stopped_;  // else it was counted when it left its queue
 }
 
 // Adds the call of the destination; false if there is none.
 bool QueuedInvoker::call_destination(store::Batch& batch, const std::string& arn, const AsyncMessage& message, const Ending& ending, int64_t wall_us) {
   auto target = destination_target(arn);
   if (!target) return false;
-  Invocation follow{.request_id = uuid(rng_), .target = *target, .payload = destination_event(message, ending, options_.region, options_.account, wall_us),
-                    .source = "async", .http = {}};
+  std::string event = destination_event(message, ending, options_.region, options_.account, wall_us, options_.max_payload_bytes);
+  Invocation follow{.request_id = uuid(rng_), .target = *target, .payload = std::move(event), .source = "async", .http = {}};
   add_async(batch, follow, wall_us);
   return true;
 }

@@ -8,7 +8,8 @@
 //     unavailable
 //   stopping               -> left as it is: the next start delivers it again, and the run that was cut short does not count
 //   no such function, older than maxAsyncEventAgeInSeconds -> a dead letter at once
-//   stopped on request     -> acknowledged: no retry, no destination, no dead letter
+//   stopped on request     -> acknowledged: no retry, no destination, no dead letter. A plain call is acknowledged before whoever asked is
+//                             answered, so that a crash before the end of its run does not bring it back; a task's record says "Stopping"
 //
 // A dead letter is a row that stays until it is redriven or purged (async_dead.h); with an onFailure destination that function is called
 // too. A call may run more than once (after a crash): functions are told so by the retry count. A call may be sent with an idempotency
@@ -82,7 +83,8 @@ class AsyncInvoker {
   virtual io::Task<Expected<Accepted, AsyncError>> submit(io::Loop& loop, AsyncRequest request) = 0;
   // Stops a task: one that waits is Stopped when this returns, a running one Stopping: its instance is being ended.
   virtual io::Task<Expected<void, AsyncError>> stop_task(io::Loop& loop, Target target, std::string id) = 0;
-  // The same for any asynchronous call, by its request id. A plain one leaves no trace. `not_found` also when it has ended.
+  // The same for any asynchronous call, by its request id. A plain one leaves no trace: when this returns it
+  // has left its queue. A run that ends well all the same still tells its destination. `not_found` also when it has ended.
   virtual io::Task<Expected<void, AsyncError>> cancel(io::Loop& loop, Target target, std::string request_id) = 0;
   virtual void wake() = 0;  // calls were committed; any thread
   virtual io::Task<void> start(io::Loop& loop) = 0;

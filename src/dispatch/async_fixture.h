@@ -16,7 +16,7 @@
 
 namespace mayfly::dispatch {
 
-// Answers from a list; then "done". A call whose payload begins with "hang" runs until it is cancelled.
+// Answers from a list; then "done". A call whose payload begins with "hang" runs until it is cancelled, and `end_takes_us` longer.
 struct ScriptedInvoker final : Invoker {
   io::Task<Expected<Outcome, InvokeError>> invoke(io::Loop& loop, Invocation invocation, io::Deadline) override {
     calls.push_back({invocation, loop.clock().wall_us()});
@@ -26,6 +26,7 @@ struct ScriptedInvoker final : Invoker {
       io::Signal ended(loop);
       CallWatch::Guard guard(invocation.watch, loop, [&ended] { ended.set(); });
       co_await ended.wait();
+      if (end_takes_us > 0) co_await io::sleep_us(loop, end_takes_us);
       co_return fail(InvokeError::cancelled, "the invocation was stopped on request");
     }
     if (answers.empty()) co_return Outcome{.body = "done", .phases = {.run_us = 5'000}, .instance_id = "instance-1"};
@@ -40,6 +41,7 @@ struct ScriptedInvoker final : Invoker {
   std::vector<Seen> calls;
   std::deque<Expected<Outcome, InvokeError>> answers;
   int64_t waits_us = 0;  // for an instance
+  int64_t end_takes_us = 0;
 };
 
 class AsyncFixture : public ::testing::Test {
@@ -54,7 +56,7 @@ class AsyncFixture : public ::testing::Test {
   }
   ~AsyncFixture() override { close(); }
   void open() {
-    async_ = make_async_invoker({&loop_}, *store_, invoker_, *catalogue_, settings_, rng_, {.max_tasks = max_tasks_, .region = "r", .account = "1"});
+    async_ = make_async_invoker({&loop_}, *store_, invoker_, *catalogue_, settings_, rng_, {.max_tasks = max_tasks_, .window = window_, .region = "r", .account = "1"});
     loop_.wait(async_->start(loop_));
   }
   void close() {
@@ -92,6 +94,7 @@ class AsyncFixture : public ::testing::Test {
     }
     return text;
   }
+  Expected<void, AsyncError> cancel(std::string request_id) { return loop_.wait(async_->cancel(loop_, {"s", "f", ""}, std::move(request_id))); }
   Expected<void, AsyncError> stop(std::string id) { return loop_.wait(async_->stop_task(loop_, {"s", "f", ""}, std::move(id))); }
   static Outcome failure(std::string body = R"({"errorMessage":"no"})") { return {.kind = Outcome::Kind::handled_error, .body = std::move(body)}; }
   size_t rows(std::string room) {
@@ -107,7 +110,7 @@ class AsyncFixture : public ::testing::Test {
   std::unique_ptr<functions::Catalogue> catalogue_ = functions::make_catalogue(*store_, code_, loop_.clock(), rng_);
   functions::Settings settings_{*store_, loop_.clock()};
   ScriptedInvoker invoker_;
-  size_t max_tasks_ = kMaxTasks;
+  size_t max_tasks_ = kMaxTasks, window_ = AsyncOptions().window;
   std::unique_ptr<AsyncInvoker> async_;
 };
 

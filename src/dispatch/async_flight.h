@@ -17,13 +17,16 @@
 namespace mayfly::dispatch {
 
 struct Flight {
-  Flight(io::Loop& loop, AsyncMessage decoded, AsyncPolicy its_policy) : message(std::move(decoded)), policy(std::move(its_policy)), ended(loop) {}
+  Flight(io::Loop& loop, queues::Message its_row, AsyncMessage decoded, AsyncPolicy its_policy)
+      : row(std::move(its_row)), message(std::move(decoded)), policy(std::move(its_policy)), ended(loop) {}
 
+  const queues::Message row;  // it lies in the queue as this; the payload is in `message`
   AsyncMessage message;
   AsyncPolicy policy;
   std::shared_ptr<CallWatch> watch{};  // set before the call is made
   std::optional<TaskRecord> task{};    // what is stored, or being stored
   bool stop_asked = false;
+  bool acknowledged = false;  // its row is gone: the stop of a plain call took it, since no record could say that it must not run again
   bool ending = false;  // its last batch is being written: too late to stop it
   functions::Turns turns{};
   io::Signal ended;

@@ -1,8 +1,46 @@
 #include "dispatch/async_policy.h"
 
+#include <algorithm>
+
 #include "base/encoding.h"
 
 namespace mayfly::dispatch {
+namespace {
+
+constexpr size_t kLongestCharacter = 4;  // bytes, of UTF-8
+
+bool continues(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }  // a character of UTF-8
+
+// What a byte of text takes in a JSON string: \" and \n are two, \u0001 is six.
+size_t json_size(char byte) {
+  if (byte == '"' || byte == '\\' || byte == '\b' || byte == '\t' || byte == '\n' || byte == '\f' || byte == '\r') return 2;
+  return static_cast<unsigned char>(byte) < 0x20 ? 6 : 1;
+}
+size_t json_size(std::string_view text) {
+  size_t sum = 0;
+  for (char byte : text) sum += json_size(byte);
+  return sum;
+}
+
+// As much of `bytes` as text takes up to `room` in a JSON string, in whole characters. They may be megabytes: what cannot be in it is not looked at.
+std::string beginning(std::string_view bytes, size_t room) {
+  if (bytes.size() > room) {  // no byte takes less than one
+    size_t end = room;
+    while (end > 0 && room - end < kLongestCharacter - 1 && continues(bytes[end])) --end;
+    bytes = bytes.substr(0, end);
+  }
+  std::string text = to_utf8(bytes);
+  size_t end = 0;
+  for (size_t taken = 0; end < text.size(); ++end) {
+    taken += json_size(text[end]);
+    if (taken > room) break;
+  }
+  while (end < text.size() && continues(text[end])) --end;
+  text.resize(end);
+  return text;
+}
+
+}  // namespace
 
 std::string async_config_name(const std::string& service, const std::string& qualifier, const std::string& function) {
   return fmt::format("{}/{}/{}", service, function, qualifier.empty() ? functions::kLatest : std::string_view(qualifier));
@@ -44,17 +82,24 @@ std::string destination_problem(const std::string& arn) {
                      arn.substr(0, 200), kind);
 }
 
-std::string destination_event(const AsyncMessage& message, const Ending& ending, const std::string& region, const std::string& account, int64_t wall_us) {
+std::string destination_event(const AsyncMessage& message, const Ending& ending, const std::string& region, const std::string& account, int64_t wall_us,
+                              size_t max_bytes) {
   const Invocation& call = message.invocation;
   std::string qualifier = call.target.qualifier.empty() ? std::string(functions::kLatest) : call.target.qualifier;
   std::string function_arn = fmt::format("acs:fc:{}:{}:services/{}.{}/functions/{}", region, account, call.target.service, qualifier, call.target.function);
-  return to_text(json::object{
+  json::object event{
       {"timestamp", wall_us / kMicrosPerMilli},
       {"requestContext", json::object{{"requestId", call.request_id}, {"functionArn", function_arn}, {"condition", ending.condition},
                                       {"approximateInvokeCount", std::max<int64_t>(1, message.attempts + (ending.condition == "Success" ? 1 : 0))}}},
-      {"requestPayload", to_utf8(call.payload)},
+      {"requestPayload", ""},
       {"responseContext", json::object{{"statusCode", ending.status}, {"functionError", ending.function_error}}},
-      {"responsePayload", to_utf8(ending.response)}});
+      {"responsePayload", ""}};
+  size_t room = max_bytes - std::min(max_bytes, to_text(event).size());
+  std::string request = beginning(call.payload, room);
+  std::string response = beginning(ending.response, std::max(room / 2, room - json_size(request)));
+  event["requestPayload"] = beginning(request, room - json_size(response));
+  event["responsePayload"] = response;
+  return to_text(event);
 }
 
 }  // namespace mayfly::dispatch

@@ -34,6 +34,9 @@ struct Ending {
   std::string function_error;  // its error type; empty if it ended well or was not run
   std::string response;        // what it answered
 };
-std::string destination_event(const AsyncMessage& message, const Ending& ending, const std::string& region, const std::string& account, int64_t wall_us);
+// At most `max_bytes`, as any payload: the vendor's limit for functions, too. What the call was sent and what it answered are cut where both
+// do not fit, at a character; each has half of the room, and what the other leaves of its own. The vendor's event has no place to say so.
+std::string destination_event(const AsyncMessage& message, const Ending& ending, const std::string& region, const std::string& account, int64_t wall_us,
+                              size_t max_bytes);
 
 }  // namespace mayfly::dispatch

@@ -1,5 +1,6 @@
-// Tasks are submitted, run, fail, are stopped and redriven while the power is cut at each commit in turn: what was acknowledged is there, a
-// record and its queue never disagree, each task comes to exactly one end, and a stop that was acknowledged holds.
+// Tasks and plain calls are submitted, run, fail, are stopped and redriven while the power is cut at each commit in turn: what was acknowledged
+// is there, a record and its queue never disagree, each task comes to exactly one end, and a stop that was acknowledged holds: of a plain call,
+// which has no record, nothing is left, and none of its runs begins afterwards.
 #include "store/simulation.h"
 
 #include <fmt/format.h>
@@ -20,11 +21,26 @@ using store::SimMachine;
 constexpr int kTasks = 5;  // per life
 constexpr int64_t kPatienceUs = 900 * kMicrosPerSecond;  // simulated: every retry of a life fits into it
 
-// One life of the rooms. A task's payload says how it ends.
+// What the observer outside knows of the plain calls, by request id; nothing is noted after a cut.
+struct PlainCalls {
+  std::set<std::string> sent, in_doubt;      // acknowledged; a cut came before the answer
+  std::set<std::string> cancels, cancelled;  // asked for; acknowledged
+  std::set<std::string> ended_well;          // runs; of tasks, too
+  std::string broken;                        // the first promise that a run broke, in words
+
+  std::set<std::string> all() const {
+    std::set<std::string> ids = sent;
+    ids.insert(in_doubt.begin(), in_doubt.end());
+    return ids;
+  }
+};
+
+// One life of the rooms. A call's payload says how it ends.
 class Rooms final : public Invoker {
  public:
-  explicit Rooms(SimMachine& machine)
+  Rooms(SimMachine& machine, PlainCalls& plain)
       : machine_(machine),
+        plain_(plain),
         catalogue_(functions::make_catalogue(machine.store(), code_, machine.loop().clock(), machine.rng())),
         settings_(machine.store(), machine.loop().clock()),
         async_(make_async_invoker({&machine.loop()}, machine.store(), *this, *catalogue_, settings_, machine.rng(), {.on_fault = [](std::exception_ptr) {}})) {}
@@ -37,10 +53,9 @@ class Rooms final : public Invoker {
     co_await catalogue_->load(loop);
     functions::Service service{.name = "s"};
     auto made = co_await catalogue_->create_service(loop, std::move(service));
-    functions::Function function{.service = "s", .name = "f", .runtime = "python3", .handler = "i.h", .code = {"d", "1", 1}};
-    auto created = co_await catalogue_->create_function(loop, std::move(function));
-    json::object config{{"statefulInvocation", true}, {"maxAsyncRetryAttempts", 1}};
-    auto configured = co_await settings_.put(loop, kAsyncConfig, async_config_name("s", "", "f"), std::move(config), functions::Settings::Mode::either);
+    json::object stateful{{"statefulInvocation", true}, {"maxAsyncRetryAttempts", 1}}, plain{{"maxAsyncRetryAttempts", 1}};
+    co_await add("f", stateful);
+    co_await add("plain", plain);
     co_await async_->start(loop);
   }
   io::Task<void> close() { return async_->stop(machine_.loop()); }
@@ -48,16 +63,25 @@ class Rooms final : public Invoker {
   io::Task<Expected<Outcome, InvokeError>> invoke(io::Loop& loop, Invocation call, io::Deadline) override {
     co_await io::sleep_us(loop, 50'000);
     if (call.watch) call.watch->started("i1");
+    if (machine_.power().is_on() && plain_.cancelled.contains(call.request_id) && !call.watch->cancelled()) plain_.broken = call.request_id + " was cancelled and runs";
     io::Signal ended(loop);
     CallWatch::Guard guard(call.watch, loop, [&ended] { ended.set(); });
     if (co_await ended.wait(io::Deadline::after_us(loop, 200'000)) == io::Wait::done) co_return fail(InvokeError::cancelled, "stopped");
     if (call.payload == "busy" && call.retry_count == 0 && machine_.rng().next() % 2 == 0) co_return fail(InvokeError::exhausted, "full");
     if (call.payload == "fail") co_return Outcome{.kind = Outcome::Kind::handled_error, .body = "no"};
+    if (machine_.power().is_on()) plain_.ended_well.insert(call.request_id);
     co_return Outcome{.body = "done"};
   }
 
  private:
+  io::Task<void> add(std::string name, json::object config) {
+    functions::Function function{.service = "s", .name = name, .runtime = "python3", .handler = "i.h", .code = {"d", "1", 1}};
+    auto created = co_await catalogue_->create_function(machine_.loop(), std::move(function));
+    auto configured = co_await settings_.put(machine_.loop(), kAsyncConfig, async_config_name("s", "", name), std::move(config), functions::Settings::Mode::either);
+  }
+
   SimMachine& machine_;
+  PlainCalls& plain_;
   functions::FakeCodeStore code_;
   std::unique_ptr<functions::Catalogue> catalogue_;
   functions::Settings settings_;
@@ -69,7 +93,7 @@ class TotalTasks final : public store::Scenario {
   explicit TotalTasks(uint64_t seed) : rng_(seed) {}
 
   io::Task<void> live(SimMachine& machine) override {
-    Rooms rooms(machine);
+    Rooms rooms(machine, plain_);
     bool opened = false;
     try {
       co_await rooms.open();
@@ -98,10 +122,13 @@ class TotalTasks final : public store::Scenario {
       if (std::string problem = judge(task, queued[task.request_id], dead[task.request_id]); !problem.empty()) co_return task.id + " " + problem + history(task);
     }
     for (const auto& [request_id, times] : queued)
-      if (times > 0 && !requests.contains(request_id)) co_return request_id + " is queued and no task";
+      if (times > 0 && !requests.contains(request_id) && !plain_.all().contains(request_id)) co_return request_id + " is queued and no task";
     for (const auto& [id, kind] : sent_)
       if (accepted_.at(id) > 1) co_return id + " was accepted twice";
       else if (!found.contains(id)) co_return id + " was acknowledged and is not there";
+    for (const std::string& id : plain_.all())
+      if (std::string problem = judge_plain(id, queued[id], dead[id]); !problem.empty()) co_return id + " " + problem;
+    if (!plain_.broken.empty()) co_return plain_.broken;
     settled_ = false;
     co_return "";
   }
@@ -127,6 +154,15 @@ class TotalTasks final : public store::Scenario {
     return {};
   }
 
+  std::string judge_plain(const std::string& id, int queued, int dead) const {
+    if (queued + dead > 1) return fmt::format("is queued {} times and has {} dead letters", queued, dead);
+    if (queued + dead > 0 && plain_.cancelled.contains(id)) return queued > 0 ? "was cancelled and is queued" : "was cancelled and has a dead letter";
+    bool may_be_gone = !plain_.sent.contains(id) || plain_.cancels.contains(id) || plain_.ended_well.contains(id);
+    if (queued + dead == 0 && !may_be_gone) return "was acknowledged and is not there";
+    if (settled_ && queued > 0) return "was left queued";
+    return {};
+  }
+
   io::Task<void> work(SimMachine& machine, Rooms& rooms) {
     io::Loop& loop = machine.loop();
     for (int at = 0; at < kTasks; ++at) {
@@ -139,6 +175,7 @@ class TotalTasks final : public store::Scenario {
       if (!machine.power().is_on()) co_return;
       if (rng_.below(2) == 0) co_await io::sleep_us(loop, static_cast<int64_t>(rng_.below(300'000)));
       if (rng_.below(3) == 0 && co_await stop(rooms, loop, id)) stops_.insert(id);
+      if (rng_.below(2) == 0) co_await call_plainly(machine, rooms);
     }
     auto patience = io::Deadline::after_us(loop, kPatienceUs);
     while (machine.power().is_on() && !patience.passed(loop) && (co_await rooms.async().backlog(loop)).queued > 0) co_await io::sleep_us(loop, 500'000);
@@ -159,6 +196,24 @@ class TotalTasks final : public store::Scenario {
     ++accepted_[id];
   }
 
+  // A call without a record, which may be cancelled while it waits, runs or rests.
+  io::Task<void> call_plainly(SimMachine& machine, Rooms& rooms) {
+    io::Loop& loop = machine.loop();
+    Target target{"s", "plain", ""};
+    std::string id = "p" + std::to_string(next_++), kind = std::array{"ok", "fail", "busy"}[rng_.below(3)];
+    plain_.in_doubt.insert(id);
+    AsyncRequest request{.invocation = {.request_id = id, .target = target, .payload = kind, .http = {}}, .task_id = {}, .once_key = {}};
+    auto accepted = co_await rooms.async().submit(loop, std::move(request));
+    plain_.in_doubt.erase(id);
+    if (!accepted) co_return;
+    plain_.sent.insert(id);
+    if (rng_.below(2) == 0) co_await io::sleep_us(loop, static_cast<int64_t>(rng_.below(300'000)));
+    if (rng_.below(2) != 0) co_return;
+    plain_.cancels.insert(id);
+    auto cancelled = co_await rooms.async().cancel(loop, target, id);
+    if (cancelled && machine.power().is_on()) plain_.cancelled.insert(id);
+  }
+
   static io::Task<bool> stop(Rooms& rooms, io::Loop& loop, std::string id) {
     Target target{"s", "f", ""};
     auto stopped = co_await rooms.async().stop_task(loop, target, id);
@@ -171,6 +226,7 @@ class TotalTasks final : public store::Scenario {
   std::map<std::string, int> accepted_;      // how often
   std::set<std::string> in_doubt_;           // a cut came before the answer
   std::set<std::string> stops_;              // acknowledged stops
+  PlainCalls plain_;
   bool redriven_ = false;
   bool settled_ = false;  // the last life ended in good order, with time enough for everything
 };

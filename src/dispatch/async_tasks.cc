@@ -194,6 +194,7 @@ void Tasks::reopen(store::Batch& batch, TaskRecord task, int64_t wall_us, int64_
 }
 
 void Tasks::expect(store::Batch& batch, const TaskRecord& as_read) { batch.expect_equals(record_key(as_read.target, as_read.id), encode(as_read)); }
+void Tasks::expect_none(store::Batch& batch, const Target& target, const std::string& id) { batch.expect_absent(record_key(target, id)); }
 
 io::Task<bool> Tasks::make_room(io::Loop& loop, store::Batch& batch) {
   auto oldest = co_await store_.scan(loop, {.first = old_prefix(), .last = store::after_prefix(old_prefix()), .limit = 1});

@@ -91,6 +91,7 @@ class Tasks {
   // Finished and given up; lies in the queue again.
   static void reopen(store::Batch& batch, TaskRecord task, int64_t wall_us, int64_t due_us);
   static void expect(store::Batch& batch, const TaskRecord& as_read);  // that nobody has changed it since
+  static void expect_none(store::Batch& batch, const Target& target, const std::string& id);  // that there is no such record
 
   // When full(), makes room for one more in the batch that creates it: drops the oldest finished task. False: all are under way.
   io::Task<bool> make_room(io::Loop& loop, store::Batch& batch);

@@ -168,6 +168,45 @@ TEST_F(TasksTest, ATaskWhoseStopACrashInterruptedIsStoppedAfterTheStart) {
   EXPECT_EQ(rows("q"), 0u);
 }
 
+TEST_F(TasksTest, ATriggersTaskThatALifeBeforeBeganIsStoppedByItsRequestId) {
+  close();
+  int64_t due_us = loop_.clock().wall_us() + 60 * kMicrosPerSecond;
+  AsyncMessage message{.invocation = call("tick"), .task_id = {}, .since_us = due_us, .reason = {}};  // its row knows of no task
+  std::string id = message.invocation.request_id;
+  TaskRecord record{.target = {"s", "f", ""}, .id = id, .request_id = id, .started_us = due_us, .due_us = due_us};
+  for (TaskStatus each : {TaskStatus::enqueued, TaskStatus::dequeued}) record.happened(each, due_us);
+  store::Batch batch;
+  Tasks::create(batch, record, "tick");
+  queues::add(batch, queue_message(message, due_us));
+  EXPECT_EQ(loop_.wait(store_->commit(loop_, std::move(batch))), store::Commit::done);
+  open();
+  EXPECT_TRUE(cancel(id));
+  EXPECT_EQ(status(id), "Stopped");
+  EXPECT_EQ(rows("q"), 0u);
+  loop_.run_for(120 * kMicrosPerSecond);
+  EXPECT_TRUE(invoker_.calls.empty());
+}
+
+TEST_F(TasksTest, ATriggersCallThatIsCancelledAfterTheQueueHasReadItBecomesNoTask) {
+  configure({{"statefulInvocation", true}});
+  close();
+  window_ = 1;
+  open();
+  ASSERT_TRUE(submit_task("first", "hang"));
+  loop_.run_for(kMicrosPerMilli);
+  store::Batch batch;
+  add_async(batch, {.request_id = "of-a-timer", .target = {"s", "f", ""}, .payload = "tick", .source = "timer", .http = {}}, loop_.clock().wall_us());
+  EXPECT_EQ(loop_.wait(store_->commit(loop_, batch)), store::Commit::done);
+  async_->wake();
+  loop_.run_for(kMicrosPerMilli);
+  EXPECT_TRUE(cancel("of-a-timer"));
+  EXPECT_TRUE(stop("first"));
+  loop_.run_for(60 * kMicrosPerSecond);
+  EXPECT_EQ(invoker_.calls.size(), 1u);
+  EXPECT_EQ(status("of-a-timer"), "unknown");
+  EXPECT_EQ(async_->tasks().stored(), 1u);
+}
+
 class ManyTasks : public AsyncFixture {
  protected:
   // As many records as there may be, as lives before left them.

@@ -157,6 +157,46 @@ TEST_F(AsyncTest, AFailureDestinationIsToldTheErrorAndHowOftenItWasTried) {
   EXPECT_EQ(letters[0].last_error, "\xef\xbf\xbdsecond");
 }
 
+TEST_F(AsyncTest, ADestinationsEventIsNoLargerThanAnyPayload) {
+  constexpr size_t kLimit = 128 * 1024, kMuch = 1 << 20;
+  configure({{"destinationConfig", json::object{{"onSuccess", json::object{{"destination", "acs:fc:r:1:services/s/functions/after"}}}}}});
+  std::string butterfly = "\xf0\x9f\xa6\x8b", butterflies;
+  while (butterflies.size() < kMuch) butterflies += butterfly;
+  for (const std::string& request : {std::string("in"), std::string(kLimit, '"')}) {
+    for (const std::string& response : {std::string(kMuch, 'x'), std::string(kMuch, '\x01'), std::string(kMuch, '\xff'), butterflies}) {
+      invoker_.calls.clear();
+      invoker_.answers.push_back(Outcome{.body = response});
+      ASSERT_TRUE(submit(request));
+      loop_.run_for(kMicrosPerSecond);
+      ASSERT_EQ(invoker_.calls.size(), 2u);
+      const std::string& text = invoker_.calls[1].invocation.payload;
+      EXPECT_LE(text.size(), kLimit);
+      EXPECT_GT(text.size(), kLimit - 16);  // and no smaller than the characters at the cuts make it
+      auto event = parse_json(text);
+      ASSERT_TRUE(event);
+      std::string told = string_or(*event, "responsePayload"), asked = string_or(*event, "requestPayload");
+      EXPECT_EQ(request.substr(0, asked.size()), asked);
+      EXPECT_GT(asked.size(), std::min(request.size(), kLimit / 5) - 1);
+      if (response[0] == '\xff') EXPECT_TRUE(told.starts_with("\xef\xbf\xbd"));
+      else EXPECT_EQ(response.substr(0, told.size()), told);
+      if (response == butterflies) EXPECT_EQ(told.size() % butterfly.size(), 0u);
+    }
+  }
+}
+
+TEST_F(AsyncTest, WhatFitsIntoADestinationsEventIsWhole) {
+  configure({{"maxAsyncRetryAttempts", 0}, {"destinationConfig", json::object{{"onFailure", json::object{{"destination", "acs:fc:r:1:services/s/functions/after"}}}}}});
+  std::string body(100 * 1024, 'x'), request(20 * 1024, 'r');
+  invoker_.answers.push_back(failure(body));
+  ASSERT_TRUE(submit(request));
+  loop_.run_for(kMicrosPerSecond);
+  ASSERT_EQ(invoker_.calls.size(), 2u);
+  auto event = parse_json(invoker_.calls[1].invocation.payload);
+  ASSERT_TRUE(event);
+  EXPECT_EQ(string_or(*event, "responsePayload"), body);
+  EXPECT_EQ(string_or(*event, "requestPayload"), request);
+}
+
 TEST_F(AsyncTest, OnlyFunctionsAreDestinations) {
   for (const char* good : {"", "acs:fc:r:1:services/s/functions/f", "acs:fc:::services/s.prod/functions/f"}) EXPECT_EQ(destination_problem(good), "") << good;
   EXPECT_EQ(destination_target("acs:fc:::services/s.prod/functions/f")->qualifier, "prod");
@@ -186,6 +226,68 @@ TEST_F(AsyncTest, ARunningCallIsCancelledByItsRequestId) {
   EXPECT_EQ(invoker_.calls.size(), 1u);
   EXPECT_EQ(loop_.wait(async_->backlog(loop_)).queued, 0u);
   EXPECT_TRUE(dead().empty());
+}
+
+TEST_F(AsyncTest, ARunningCallHasLeftItsQueueWhenItsCancelIsAnswered) {
+  invoker_.end_takes_us = kMicrosPerSecond;
+  auto accepted = submit("hang");
+  loop_.run_for(kMicrosPerSecond);
+  ASSERT_EQ(rows("q"), 1u);
+  EXPECT_TRUE(cancel(accepted->request_id));
+  EXPECT_EQ(rows("q"), 0u);  // so a process that ends here does not leave it to the next
+  EXPECT_EQ(async_->counts().in_flight, 1u);
+  EXPECT_TRUE(cancel(accepted->request_id));
+  loop_.run_for(60 * kMicrosPerSecond);
+  EXPECT_EQ(async_->counts().in_flight, 0u);
+  EXPECT_EQ(async_->counts().stopped, 1u);
+  EXPECT_EQ(invoker_.calls.size(), 1u);
+  EXPECT_TRUE(dead().empty());
+  EXPECT_EQ(cancel(accepted->request_id).error().code, AsyncError::not_found);
+}
+
+TEST_F(AsyncTest, ACallThatEndsWellBeforeItsCancelReachesItStillTellsItsDestination) {
+  configure({{"destinationConfig", json::object{{"onSuccess", json::object{{"destination", "acs:fc:r:1:services/s/functions/after"}}}}}});
+  invoker_.waits_us = kMicrosPerSecond;
+  auto accepted = submit("in");
+  loop_.run_for(kMicrosPerSecond / 2);
+  EXPECT_TRUE(cancel(accepted->request_id));
+  loop_.run_for(10 * kMicrosPerSecond);
+  ASSERT_EQ(invoker_.calls.size(), 2u);
+  EXPECT_EQ(invoker_.calls[1].invocation.target.function, "after");
+  EXPECT_EQ(rows("q"), 0u);
+}
+
+TEST_F(AsyncTest, ACallThatFailsAfterItsCancelIsNotTriedAgain) {
+  invoker_.waits_us = kMicrosPerSecond;
+  invoker_.answers.push_back(failure());
+  auto accepted = submit();
+  loop_.run_for(kMicrosPerSecond / 2);
+  EXPECT_TRUE(cancel(accepted->request_id));
+  loop_.run_for(60 * kMicrosPerSecond);
+  EXPECT_EQ(invoker_.calls.size(), 1u);
+  EXPECT_EQ(rows("q"), 0u);
+  EXPECT_TRUE(dead().empty());
+  EXPECT_EQ(async_->counts().stopped, 1u);
+}
+
+TEST_F(AsyncTest, ACallThatIsCancelledAfterTheQueueHasReadItNeverRuns) {
+  close();
+  window_ = 1;
+  open();
+  auto first = submit("hang");
+  loop_.run_for(kMicrosPerMilli);
+  auto second = submit();
+  loop_.run_for(kMicrosPerMilli);
+  ASSERT_EQ(invoker_.calls.size(), 1u);
+  EXPECT_TRUE(cancel(second->request_id));
+  EXPECT_TRUE(cancel(first->request_id));
+  loop_.run_for(60 * kMicrosPerSecond);
+  EXPECT_EQ(invoker_.calls.size(), 1u);
+  EXPECT_EQ(async_->counts().stopped, 2u);
+  EXPECT_EQ(rows("q"), 0u);
+  ASSERT_TRUE(submit());  // and the queue goes on
+  loop_.run_for(kMicrosPerSecond);
+  EXPECT_EQ(invoker_.calls.size(), 2u);
 }
 
 TEST_F(AsyncTest, TheBacklogSaysHowMuchWaitsAndForHowLong) {

@@ -11,6 +11,7 @@ namespace mayfly::dialects::aliyun {
 namespace {
 
 constexpr size_t kMaxTasksPage = 100;
+constexpr int64_t kRetryAfterS = 1;  // of `full`: how soon a task will end is not known
 
 FcError task_error(const FcCall& call, const Failure<dispatch::AsyncError>& failure) {
   using dispatch::AsyncError;
@@ -23,7 +24,7 @@ FcError task_error(const FcCall& call, const Failure<dispatch::AsyncError>& fail
     case AsyncError::exists: return {409, "StatefulAsyncInvocationAlreadyExists", message};
     case AsyncError::mismatch: return {422, "IdempotencyKeyMismatch", message};
     case AsyncError::completed: return {412, "StatefulAsyncInvocationAlreadyCompleted", message};
-    case AsyncError::full: return {429, "ResourceThrottled", message};
+    case AsyncError::full: return {429, "ResourceThrottled", message, kRetryAfterS};
   }
   return {500, "InternalServerError", message};
 }

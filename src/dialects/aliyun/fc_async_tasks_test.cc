@@ -65,6 +65,18 @@ TEST_F(FcTasks, ErrorsHaveTheVendorsCodes) {
     EXPECT_EQ(code_of(send("GET", kTasks + std::string(query))), "InvalidArgument") << query;
 }
 
+TEST_F(FcTasks, ARefusalForLackOfRoomSaysWhenToComeAgain) {
+  auto full = dispatch::make_async_invoker({&loop_}, *store_, invoker_, *catalogue_, settings_, rng_, {.max_tasks = 0});
+  dialect_ = std::make_unique<FcDialect>(FcContext{.catalogue = *catalogue_, .settings = settings_, .code = code_, .layers = layers_, .invoker = invoker_, .async = *full,
+                                                   .keyring = keyring_, .authorizer = authorizer_, .objects = objects_, .clock = loop_.clock(), .rng = rng_,
+                                                   .region = "local", .verify = [this](const http::Request&) { return identity_; }});
+  http::Response refused = submit_task("t");
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(code_of(refused), "ResourceThrottled");
+  EXPECT_EQ(refused.headers.get("retry-after"), "1");
+  dialect_.reset();
+}
+
 TEST_F(FcTasks, AWaitingTaskIsStopped) {
   invoker_.answers.push_back(fail(InvokeError::exhausted, "full"));
   submit("{}", {{"x-fc-stateful-async-invocation-id", "t"}});
