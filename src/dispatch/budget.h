@@ -77,7 +77,8 @@ class Share {
     int64_t less = common_part(used_) - common_part(used_ - mb);
     used_ -= mb;
     budget_.count_reserved_use(-(mb - less));
-    return less > 0 && budget_.give_back(less);
+    bool freed = less > 0 && budget_.give_back(less);
+    return freed || less < mb;  // of its own part nobody is refused in the budget's sight, but calls of this function may wait for it
   }
   int64_t reserved() const { return reserved_; }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Crowd: the functions whose waiting line is full at this moment, so that a front can refuse their calls before it reads a body. A line
-// that has been full counts as full until a quarter of it is free: it never runs empty because of this. Thread-safe; while no line is
+// Crowd: the pools whose waiting line is full at this moment, so that a front can refuse their calls before it
+// reads a body. A line that has been full counts as full until a quarter of it is free: it never runs empty because of this. Thread-safe; while no line is
 // full, asking costs one atomic read.
 
 #include <atomic>
@@ -25,23 +25,16 @@ class Crowd {
     refusals_.erase(name);
     any_ = !refusals_.empty();
   }
-  std::optional<Failure<InvokeError>> refusal(const Target& target) const {
-    if (!any_) return std::nullopt;
+  bool any() const { return any_; }
+  static std::string name_of(const functions::Runnable& runnable) { return runnable.key() + "." + runnable.qualifier; }
+  std::optional<Failure<InvokeError>> refusal(const std::string& name) const {
     std::lock_guard lock(mutex_);
-    auto found = refusals_.find(name_of(target.service, target.function, target.qualifier));
-    if (found == refusals_.end()) return std::nullopt;
-    ++refused_;
-    return found->second;
-  }
-  uint64_t refused() const { return refused_; }
-
-  static std::string name_of(const std::string& service, const std::string& function, const std::string& qualifier) {
-    return service + "/" + function + "." + (qualifier.empty() ? std::string(functions::kLatest) : qualifier);
+    auto found = refusals_.find(name);
+    return found == refusals_.end() ? std::nullopt : std::optional(found->second);
   }
 
  private:
   std::atomic<bool> any_ = false;
-  mutable std::atomic<uint64_t> refused_ = 0;
   mutable std::mutex mutex_;
   std::map<std::string, Failure<InvokeError>> refusals_;
 };

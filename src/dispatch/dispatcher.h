@@ -79,14 +79,20 @@ struct FunctionStatus {
 
 struct Totals {
   size_t functions = 0, instances = 0, idle = 0, starting = 0, queued = 0, suspended = 0;
+  size_t ready = 0;  // made ahead for starts to come: runtime::InstanceFactory::ready
   uint64_t invocations = 0, errors = 0, cold_starts = 0, throttled = 0;
   int64_t memory_reserved_mb = 0, memory_budget_mb = 0;
 };
+
+// Dice that an alias of two versions resolves to the one and to the other with (functions::Catalogue::resolve).
+constexpr double kAliasWays[] = {0, 0.999'999'999};
 
 class Dispatcher : public Invoker {
  public:
   // Catalogue and settings are loaded: starts what is to be there before it is called. Later changes of either are noticed.
   virtual void open() {}
+  // Any thread: `target` has been created or changed and may be called soon; its first start finds an interpreter ready.
+  virtual void expect(const Target&) {}
   // Any thread: what a call to `target` would be refused with for lack of room, so that its body need not be read; nullopt: come in.
   virtual std::optional<Failure<InvokeError>> crowded(const Target&) const { return std::nullopt; }
   // As seen now, all qualifiers together; empty if it never ran here.

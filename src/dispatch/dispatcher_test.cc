@@ -246,6 +246,13 @@ TEST_F(DispatcherTest, CallsCarryCredentialsOfTheServicesRole) {
   EXPECT_NE(world_.last_credentials.access_key_id, first.access_key_id);
 }
 
+TEST_F(DispatcherTest, WhatAStartBringsStaysGoodForADay) {
+  invoke("echo");
+  loop_.run_for(18 * 3'600 * kMicrosPerSecond);
+  EXPECT_TRUE(keyring_.find(world_.start_credentials.access_key_id, world_.start_credentials.security_token, loop_.clock()));
+  EXPECT_FALSE(keyring_.find(world_.last_credentials.access_key_id, world_.last_credentials.security_token, loop_.clock())) << "a call's are short-lived";
+}
+
 TEST_F(DispatcherTest, TheLogTailBelongsToItsCall) {
   Result first = invoke("print hello"), second = invoke("print again");
   EXPECT_EQ(first->log_tail, "importing\nhello\n");

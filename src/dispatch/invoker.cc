@@ -29,7 +29,7 @@ class NodeDispatcher final : public Dispatcher {
  public:
   NodeDispatcher(std::vector<ShardContext> shards, functions::Catalogue& catalogue, const auth::Keyring& keyring, InvocationObserver& observer, Rng& rng,
                  DispatchOptions options)
-      : options_(with_defaults(std::move(options))), budget_(options_.memory_budget_mb), waiting_bytes_(options_.max_waiting_bytes) {
+      : options_(with_defaults(std::move(options))), budget_(options_.memory_budget_mb), waiting_bytes_(options_.max_waiting_bytes), catalogue_(catalogue) {
     MAYFLY_CHECK(!shards.empty());
     for (ShardContext shard : shards) {
       size_t index = shards_.size();
@@ -50,7 +50,21 @@ class NodeDispatcher final : public Dispatcher {
   }
 
   void open() override { post_all([](ShardDispatcher& each) { each.settings_changed(); }); }
-  std::optional<Failure<InvokeError>> crowded(const Target& target) const override { return crowd_.refusal(target); }
+  void expect(const Target& target) override {
+    ShardDispatcher& home = home_of(target.service, target.function);
+    home.loop().post([&home, target] { home.expect(target); });
+  }
+  std::optional<Failure<InvokeError>> crowded(const Target& target) const override {
+    if (!crowd_.any()) return std::nullopt;
+    std::optional<Failure<InvokeError>> refusal;
+    for (double way : kAliasWays) {
+      auto runnable = catalogue_.resolve(target.service, target.qualifier, target.function, way);
+      refusal = runnable ? crowd_.refusal(Crowd::name_of(**runnable)) : std::nullopt;
+      if (!refusal) return std::nullopt;
+    }
+    ++refused_;
+    return refusal;
+  }
 
   io::Task<Expected<Outcome, InvokeError>> invoke(io::Loop& loop, Invocation invocation, io::Deadline deadline) override {
     ShardDispatcher& home = home_of(invocation.target.service, invocation.target.function);
@@ -75,13 +89,14 @@ class NodeDispatcher final : public Dispatcher {
       sum.idle += one.idle;
       sum.starting += one.starting;
       sum.suspended += one.suspended;
+      sum.ready += one.ready;
       sum.queued += one.queued;
       sum.invocations += one.invocations;
       sum.errors += one.errors;
       sum.cold_starts += one.cold_starts;
       sum.throttled += one.throttled;
     }
-    sum.throttled += crowd_.refused();
+    sum.throttled += refused_;
     sum.memory_reserved_mb = budget_.used();
     sum.memory_budget_mb = budget_.limit();
     co_return sum;
@@ -105,6 +120,8 @@ class NodeDispatcher final : public Dispatcher {
   const DispatchOptions options_;
   Budget budget_, waiting_bytes_;
   Crowd crowd_;
+  functions::Catalogue& catalogue_;
+  mutable std::atomic<uint64_t> refused_ = 0;  // by crowded()
   std::vector<std::unique_ptr<ShardDispatcher>> shards_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // see the constructor
 };

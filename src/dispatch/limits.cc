@@ -23,6 +23,9 @@ double share_of(const functions::Catalogue& catalogue, const functions::Runnable
   return std::max(0.0, 1 - others);
 }
 
+size_t part_of(size_t count, double share) { return static_cast<size_t>(std::llround(std::ceil(static_cast<double>(count) * share - 1e-9))); }
+size_t part_of_maximum(size_t count, double share) { return count == 0 ? 0 : std::max<size_t>(1, part_of(count, share)); }  // 0 would be no limit
+
 std::vector<functions::Document> all(const functions::Settings& settings, const char* kind) {
   return settings.list(kind, {.prefix = {}, .start = {}, .limit = functions::kMaxDocuments}).items;
 }
@@ -74,10 +77,9 @@ Expected<Tracking, KpaSettingsError> tracking_policy(const json::value& policy, 
 Limits limits_of(const functions::Settings& settings, const functions::Catalogue& catalogue, const functions::Runnable& runnable, size_t concurrency) {
   Limits limits;
   std::string name = limits_name(runnable.service.name, runnable.qualifier, runnable.function.name);
-  if (auto document = settings.get(kOnDemandConfig, name)) limits.maximum = count_or_zero(document->body, "maximumInstanceCount");
+  if (auto document = settings.get(kOnDemandConfig, name)) limits.maximum = part_of_maximum(count_or_zero(document->body, "maximumInstanceCount"), share_of(catalogue, runnable));
   if (auto document = settings.get(kProvisionConfig, name)) {
-    double wanted = static_cast<double>(count_or_zero(document->body, "target")) * share_of(catalogue, runnable);
-    limits.minimum = static_cast<size_t>(std::llround(std::ceil(wanted - 1e-9)));
+    limits.minimum = part_of(count_or_zero(document->body, "target"), share_of(catalogue, runnable));
     if (const json::value* policies = document->body.if_contains("targetTrackingPolicies"); policies && policies->is_array())
       for (const json::value& each : policies->get_array())
         if (auto policy = tracking_policy(each, concurrency)) limits.tracking.push_back(*policy);

@@ -44,7 +44,8 @@ struct Limits {
   bool starts_ahead() const { return minimum > 0 || kpa || !tracking.empty(); }
 };
 
-// Of one runnable whose instances take `concurrency` calls at once. An alias's minimum is shared out by the weights of its versions.
+// Of one runnable whose instances take `concurrency` calls at once. An alias's minimum and maximum are shared out by the weights of
+// its versions, rounded up.
 Limits limits_of(const functions::Settings& settings, const functions::Catalogue& catalogue, const functions::Runnable& runnable, size_t concurrency);
 
 // Whatever has, or may come to have, instances without being called.

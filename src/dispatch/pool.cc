@@ -39,7 +39,7 @@ class Pool::Visit {
 };
 
 Pool::Pool(PoolContext& context, FunctionState& state, std::shared_ptr<const functions::Runnable> runnable, Limits limits)
-    : context_(context), state_(state), habits_(state.habits[runnable->qualifier]), patience_(state.patience[runnable->qualifier]), runnable_(std::move(runnable)) {
+    : context_(context), state_(state), past_(state.past[runnable->qualifier]), patience_(state.patience[runnable->qualifier]), runnable_(std::move(runnable)) {
   set_limits(std::move(limits));
 }
 
@@ -50,7 +50,7 @@ Pool::~Pool() {
 
 void Pool::arrived() {
   last_used_us_ = context_.loop.now_us();
-  if (in_flight_ == 0 && idle_since_us_ >= 0) habits_.idled(last_used_us_ - idle_since_us_);
+  if (int64_t since_us = std::exchange(past_.idle_since_us, -1); since_us >= 0) past_.habits.idled(last_used_us_ - since_us);
   disarm(prewarm_timer_);
   ++in_flight_;
   if (!scaler_) return;
@@ -64,7 +64,7 @@ void Pool::departed() {
   --in_flight_;
   if (scaler_) scaler_->in_flight_is(in_flight_, last_used_us_);
   if (in_flight_ > 0) return;
-  idle_since_us_ = last_used_us_;
+  past_.idle_since_us = last_used_us_;
   went_idle();
 }
 
@@ -72,7 +72,7 @@ void Pool::departed() {
 void Pool::line_moved() {
   if (!crowded_ || line_.size() * 4 > line_.capacity() * 3) return;
   crowded_ = false;
-  context_.crowd.relaxed(Crowd::name_of(runnable_->service.name, runnable_->function.name, runnable_->qualifier));
+  context_.crowd.relaxed(Crowd::name_of(*runnable_));
 }
 
 Grant Pool::refusal(InvokeError code, std::string message, std::string hint) {
@@ -86,7 +86,7 @@ Grant Pool::overflow() {
                                          "call less often, or asynchronously");
   bool by_count = line_.size() >= line_.capacity();  // else it is the node's memory, and a smaller call may find room
   if (by_count && !std::exchange(crowded_, true))
-    context_.crowd.full(Crowd::name_of(runnable_->service.name, runnable_->function.name, runnable_->qualifier), grant.failure);
+    context_.crowd.full(Crowd::name_of(*runnable_), grant.failure);
   return grant;
 }
 
@@ -128,10 +128,13 @@ io::Task<Grant> Pool::acquire(Errand& errand) {
   line_moved();
   if (waiter.grant) co_return std::move(*waiter.grant);
   int64_t waited_ms = (context_.loop.now_us() - errand.asked_us) / kMicrosPerMilli;
+  const char* hint = "raise the limit of instances per function";
+  if (starting_ > 0) hint = "an instance is still starting: keep one ready (a provisioned instance), or give calls more time";
+  else if (slots_.size() < instance_limit()) hint = context_.budget.starved() ? "the memory budget of this machine is in use" : "its autoscaler wants no more instances";
   co_return refusal(InvokeError::exhausted,
                     fmt::format("no instance of {} became free in time (queued {} ms, which was all it had): {} run, {} are starting, {} calls are waiting", name(),
                                 waited_ms, slots_.size(), starting_, line_.size()),
-                    starting_ + slots_.size() < instance_limit() ? "the memory budget of this machine is in use" : "raise the limit of instances per function");
+                    hint);
 }
 
 io::Task<std::optional<Expected<Outcome, InvokeError>>> Pool::run(Errand& errand) {
@@ -148,7 +151,7 @@ io::Task<std::optional<Expected<Outcome, InvokeError>>> Pool::run(Errand& errand
     } else {
       served = co_await serve(std::move(grant), errand);
       if (!served.taken && !served.cut_short) {
-        if (draining_) co_return std::nullopt;
+        if (draining_ || closing_) co_return std::nullopt;
         continue;  // its ticket takes it back to its place
       }
     }

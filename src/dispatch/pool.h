@@ -37,6 +37,7 @@
 namespace mayfly::dispatch {
 
 constexpr int64_t kRestartPauseUs = 1 * kMicrosPerSecond;  // between failed starts while other instances serve
+constexpr int64_t kFreezeAfterUs = 1 * kMicrosPerSecond;   // without a call; a frozen instance's next call pays for its hook and its waking
 constexpr size_t kLogTailBytes = 4'096;                    // aliyun-fc.md section 5.8
 constexpr size_t kActivatorDepth = 10'000;                 // calls waiting for a scaled-to-zero function, knative-serving.md S4.39
 constexpr int64_t kIdleSlackMb = 8;                        // what an idle instance may need beyond the peak it has shown: page tables, its log
@@ -71,7 +72,11 @@ struct FunctionState {
   explicit FunctionState(Budget& budget) : share(budget) {}
   Counters counters;
   Share share;
-  std::map<std::string, Habits> habits;  // by qualifier
+  struct Past {
+    Habits habits;
+    int64_t idle_since_us = -1;  // -1: nobody has called yet, or somebody does now
+  };
+  std::map<std::string, Past> past;  // by qualifier
   std::map<std::string, Patience> patience;
 };
 
@@ -89,9 +94,9 @@ class Pool {
   void adopt(std::shared_ptr<const functions::Runnable> same) { runnable_ = std::move(same); }  // of the same revision
   void set_limits(Limits limits);
   void follow(const Pool& older);  // takes over what an older revision's scaler knows
-  bool keeps_instances() const { return minimum_ > 0 || (scaler_rules() && scaler_->settings().min_scale > 0); }
-  // The instances that are to be there without calls are ready, or cannot be started.
-  bool settled() const { return failed_to_start_ || ready() >= std::min(minimum_, instance_limit()); }
+  bool keeps_instances() const { return kept() > 0; }
+  // The instances that are to be there without calls are ready, or cannot be had.
+  bool settled() const { return failed_to_start_ || ready() >= std::min(kept(), instance_limit()); }
 
   void close() { closing_ = true; }  // shutdown: nothing is started any more
   void drain();     // see above; idempotent
@@ -137,11 +142,14 @@ class Pool {
 
   // pool_instances.cc
   size_t missing() const;
+  void no_memory_for_kept();
   int64_t start_due_us(int64_t now_us) const;
   void watch_line();
   void retire_one();
   void apply_limits();
+  std::optional<size_t> ruling_policy() const;
   size_t instance_limit() const;
+  size_t kept() const;  // how many are there without calls
   size_t ready() const;
   bool scaler_rules() const { return limits_.kpa.has_value(); }
   void scale();
@@ -158,26 +166,31 @@ class Pool {
   io::Task<void> stop_instance(std::shared_ptr<runtime::Instance> instance, int64_t charged_mb);
   io::Task<void> kill(std::shared_ptr<runtime::Instance> instance);
   void kill_slot(Slot* slot);  // its calls end soon; once
-  Slot* find_free();
+  enum class Squeezed { no, too };
+  Slot* find_free(Squeezed squeezed);
   Slot* take_free();
   bool afford(Slot& slot);
   void hand_over(Slot* slot);
   void release(Slot* slot, bool fresh = false);
   void become_idle(Slot* slot, int64_t keep_us);
+  void arm_idle(Slot* slot, int64_t at_us);
   void expire(Slot* slot);
+  io::Task<void> freeze(std::shared_ptr<runtime::Instance> instance);
   void remove(Slot* slot);
   void give_back_memory(int64_t mb);
 
   PoolContext& context_;
   FunctionState& state_;
   Counters& counters_ = state_.counters;
-  Habits& habits_;
+  FunctionState::Past& past_;
   Patience& patience_;
   std::shared_ptr<const functions::Runnable> runnable_;
   const size_t concurrency_ = runtime::concurrency_of(runnable_->function);  // calls on one instance at once
+  const bool freezes_ = runtime::freezes(runnable_->function);
   Limits limits_;
   size_t minimum_ = 0;  // what limits_ and their tracking ask for at this moment
   std::unique_ptr<Kpa> scaler_;  // rules the number, or the minimum
+  std::optional<size_t> ruling_;  // the tracking policy that it follows, if it is the minimum
   std::list<std::unique_ptr<Slot>> slots_;  // most recently used first
   WaitingLine line_{context_.options.max_waiting_per_function, context_.waiting_bytes};
   CrashGuard guard_;
@@ -191,13 +204,13 @@ class Pool {
   size_t users_ = 0;      // coroutines that hold this pool
   int64_t no_start_before_us_ = 0;
   int64_t last_used_us_ = context_.loop.now_us();
-  int64_t idle_since_us_ = -1;  // -1: nobody has called yet
   io::Loop::TimerId retry_timer_ = 0, tick_timer_ = 0, prewarm_timer_ = 0, patience_timer_ = 0, watch_timer_ = 0;
   int64_t last_started_us_ = 0;  // an instance became ready
   bool one_more_ = false;        // is to be tried
   bool draining_ = false, closing_ = false;
   bool crowded_ = false;  // the Crowd was told
-  bool failed_to_start_ = false;
+  bool failed_to_start_ = false;  // or could not, for lack of memory
+  bool short_of_memory_ = false;  // the last time that an instance was to be started without a call for it
   bool unsupported_ = false;  // the last start failed because this machine lacks the runtime
 };
 

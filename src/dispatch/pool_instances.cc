@@ -52,6 +52,8 @@ size_t Pool::instance_limit() const {
   return std::max(minimum_, limits_.maximum == 0 ? most : std::min(limits_.maximum, most));
 }
 
+size_t Pool::kept() const { return std::max(minimum_, scaler_rules() ? static_cast<size_t>(scaler_->settings().min_scale) : size_t{0}); }
+
 // How many instances to start now.
 size_t Pool::missing() const {
   size_t have = slots_.size() + starting_;
@@ -117,12 +119,21 @@ void Pool::consider() {
     if (!state_.share.take(runnable_->function.memory_mb)) {
       // What nobody waits for yet takes memory from nobody.
       if (!line_.empty() || minimum_ > 0) context_.memory_needed();
-      return;
+      return no_memory_for_kept();
     }
+    short_of_memory_ = false;
     if (std::exchange(one_more_, false)) patience_.tried_one_more(ready());
     ++starting_;
     context_.tasks.spawn(start_one());
   }
+}
+
+// There was no memory, and none was made free since the last time: what is to be there without calls cannot be had.
+void Pool::no_memory_for_kept() {
+  if (!line_.empty() || kept() == 0 || starting_ > 0 || failed_to_start_) return;
+  if (!std::exchange(short_of_memory_, true)) return;
+  failed_to_start_ = true;
+  context_.settled();
 }
 
 void Pool::set_limits(Limits limits) {
@@ -131,8 +142,16 @@ void Pool::set_limits(Limits limits) {
   apply_limits();
 }
 
+// Of the tracking policies the first whose time it is.
+std::optional<size_t> Pool::ruling_policy() const {
+  int64_t wall_us = context_.loop.clock().wall_us();
+  for (size_t i = 0; i < limits_.tracking.size(); ++i)
+    if (limits_.tracking[i].from_us <= wall_us && wall_us < limits_.tracking[i].until_us) return i;
+  return std::nullopt;
+}
+
 void Pool::apply_limits() {
-  int64_t now_us = context_.loop.now_us(), wall_us = context_.loop.clock().wall_us();
+  int64_t now_us = context_.loop.now_us();
   minimum_ = limits_.minimum;
   scaler_.reset();
   if (limits_.kpa) {
@@ -140,8 +159,8 @@ void Pool::apply_limits() {
     settings.min_scale = std::max(settings.min_scale, static_cast<int64_t>(limits_.minimum));
     scaler_ = std::make_unique<Kpa>(settings, ready(), now_us);
   } else {
-    for (const Tracking& each : limits_.tracking)
-      if (each.from_us <= wall_us && wall_us < each.until_us && !scaler_) scaler_ = std::make_unique<Kpa>(each.settings, ready(), now_us);
+    ruling_ = ruling_policy();
+    if (ruling_) scaler_ = std::make_unique<Kpa>(limits_.tracking[*ruling_].settings, ready(), now_us);
   }
   if (scaler_) scaler_->in_flight_is(in_flight_, now_us);
   if (!limits_.kpa) line_.set_capacity(context_.options.max_waiting_per_function);
@@ -187,9 +206,7 @@ void Pool::tick() {
   if (draining_) return;
   if (!scaler_rules()) {
     // A tracking policy may have begun or ended with the time of day.
-    int64_t wall_us = context_.loop.clock().wall_us();
-    bool active = std::any_of(limits_.tracking.begin(), limits_.tracking.end(), [wall_us](const Tracking& each) { return each.from_us <= wall_us && wall_us < each.until_us; });
-    if (active != (scaler_ != nullptr)) return apply_limits();
+    if (ruling_policy() != ruling_) return apply_limits();
     if (limits_.tracking.empty()) return;
   } else if (scaler_->last().want == 0 && in_flight_ == 0 && slots_.empty() && starting_ == 0) {
     return;  // at zero: the next call begins again
@@ -213,7 +230,7 @@ void Pool::end_surplus() {
 // After the last call of all: how long to stay, and when to be back (habits.h).
 void Pool::went_idle() {
   if (draining_ || scaler_rules()) return;
-  const Habits::Plan& plan = habits_.plan(context_.options.idle_us);
+  const Habits::Plan& plan = past_.habits.plan(context_.options.idle_us);
   bool last_used = true;  // a longer stay is for one; the others helped with a burst
   for (const auto& slot : slots_) {
     if (!plan.learnt || slot->retired || slot->busy > 0) continue;
@@ -221,7 +238,7 @@ void Pool::went_idle() {
     disarm(slot->idle_timer);
     become_idle(slot.get(), plan.keep_us);
   }
-  if (plan.prewarm_us > 0) arm(prewarm_timer_, idle_since_us_ + plan.prewarm_us, &Pool::prewarm);
+  if (plan.prewarm_us > 0) arm(prewarm_timer_, past_.idle_since_us + plan.prewarm_us, &Pool::prewarm);
 }
 
 void Pool::prewarm() {
@@ -237,9 +254,9 @@ io::Task<void> Pool::start_one() {
   auto log = std::make_shared<std::string>();
   std::weak_ptr<std::string> before_first_call = log;  // gone with the first call: from then on lines belong to requests
   runtime::StartContext start{.runnable = runnable_, .account = context_.account, .region = context_.options.region,
-                              .credentials = context_.credentials.get(*runnable_), .printed = {}};
+                              .credentials = context_.credentials.get_for_start(*runnable_), .printed = {}};
   start.printed = [this, before_first_call](const std::string& instance, const std::string& request_id, std::string text) {
-    if (auto kept = before_first_call.lock(); kept && request_id.empty()) keep_tail(*kept, text);
+    if (auto kept = before_first_call.lock()) keep_tail(*kept, text);
     printed(instance, request_id, std::move(text));
   };
   auto made = co_await start_safely(context_.factory, std::move(start));
@@ -261,7 +278,7 @@ io::Task<void> Pool::start_one() {
   slots_.push_front(std::move(slot));
   release(slots_.front().get(), true);
   if (scaler_ && !draining_) scale();
-  if (minimum_ > 0 && settled()) context_.settled();
+  if (kept() > 0 && settled()) context_.settled();
 }
 
 void Pool::start_failed(int64_t began_us, const Failure<runtime::StartError>& failure, const std::string& log) {
@@ -274,7 +291,7 @@ void Pool::start_failed(int64_t began_us, const Failure<runtime::StartError>& fa
   guard_.failed(CrashGuard::Cause::start, began_us, now_us, crash_reason(failure.message, log), context_.rng);
   if (ready() == 0 && starting_ == 0)
     while (line_.grant_front(start_failure(failure, log), now_us)) {}
-  if (minimum_ > 0) context_.settled();
+  if (kept() > 0) context_.settled();
   consider();
 }
 
@@ -289,10 +306,11 @@ Grant Pool::start_failure(const Failure<runtime::StartError>& failure, const std
   return grant;
 }
 
-Slot* Pool::find_free() {
+Slot* Pool::find_free(Squeezed squeezed) {
   for (auto at = slots_.begin(); at != slots_.end();) {
     Slot* slot = (at++)->get();
     if (slot->retired || slot->busy >= concurrency_) continue;
+    if (squeezed == Squeezed::no && slot->charged_mb < runnable_->function.memory_mb) continue;
     if (!slot->instance->alive()) {  // it died while idle: the call was never started on it
       slot->retired = true;
       if (slot->busy == 0) remove(slot);
@@ -303,9 +321,10 @@ Slot* Pool::find_free() {
   return nullptr;
 }
 
-// A free instance, at work from now on.
+// A free instance, at work from now on. One that was squeezed only if there is no other: others may have its memory.
 Slot* Pool::take_free() {
-  Slot* slot = find_free();
+  Slot* slot = find_free(Squeezed::no);
+  if (!slot) slot = find_free(Squeezed::too);
   if (!slot) return nullptr;
   hand_over(slot);
   if (afford(*slot)) return slot;
@@ -328,8 +347,14 @@ bool Pool::afford(Slot& slot) {
 bool Pool::squeeze() {
   constexpr int64_t kBytesPerMb = 1 << 20;
   int64_t freed_mb = 0;
+  size_t untouched = minimum_;  // those that are to be there keep their place
   for (const auto& slot : slots_) {
-    if (slot->busy > 0 || slot->retired || slot->memory_bytes == 0) continue;
+    if (slot->retired) continue;
+    if (untouched > 0) {
+      --untouched;
+      continue;
+    }
+    if (slot->busy > 0 || slot->memory_bytes == 0) continue;
     int64_t needs_mb = slot->memory_bytes / kBytesPerMb + kIdleSlackMb;
     if (needs_mb >= slot->charged_mb) continue;
     freed_mb += slot->charged_mb - needs_mb;
@@ -363,17 +388,31 @@ void Pool::release(Slot* slot, bool fresh) {
   if (slot->busy > 0) return;
   if (context_.budget.starved()) context_.memory_freed();  // who waits for memory may have this one's
   // One that was started ahead of an expected call stays as long as the call may come.
-  const Habits::Plan& plan = habits_.plan(context_.options.idle_us);
-  bool ahead = fresh && in_flight_ == 0 && plan.prewarm_end_us > 0 && idle_since_us_ >= 0;
-  become_idle(slot, ahead ? std::max(plan.prewarm_end_us - (context_.loop.now_us() - idle_since_us_), kMicrosPerSecond) : context_.options.idle_us);
+  const Habits::Plan& plan = past_.habits.plan(context_.options.idle_us);
+  bool ahead = fresh && in_flight_ == 0 && plan.prewarm_end_us > 0 && past_.idle_since_us >= 0;
+  become_idle(slot, ahead ? std::max(plan.prewarm_end_us - (context_.loop.now_us() - past_.idle_since_us), kMicrosPerSecond) : context_.options.idle_us);
 }
 
 void Pool::become_idle(Slot* slot, int64_t keep_us) {
   if (scaler_rules()) return end_surplus();
-  slot->idle_timer = context_.loop.call_at(context_.loop.now_us() + keep_us, [this, slot] {
+  int64_t now_us = context_.loop.now_us();
+  slot->idle_until_us = now_us + keep_us;
+  bool freezes_first = freezes_ && keep_us > kFreezeAfterUs;
+  arm_idle(slot, freezes_first ? now_us + kFreezeAfterUs : slot->idle_until_us);
+}
+
+void Pool::arm_idle(Slot* slot, int64_t at_us) {
+  slot->idle_timer = context_.loop.call_at(at_us, [this, slot] {
     slot->idle_timer = 0;
-    expire(slot);
+    if (context_.loop.now_us() >= slot->idle_until_us) return expire(slot);
+    context_.tasks.spawn(freeze(slot->instance));
+    arm_idle(slot, slot->idle_until_us);
   });
+}
+
+io::Task<void> Pool::freeze(std::shared_ptr<runtime::Instance> instance) {
+  Use use(users_);
+  co_await instance->freeze();
 }
 
 // Idle for long enough: it goes, unless it is of those that are to stay.
@@ -444,8 +483,7 @@ void Pool::drain() {
 }
 
 bool Pool::evict_one() {
-  size_t stay = scaler_rules() ? static_cast<size_t>(scaler_->settings().min_scale) : minimum_;
-  if (ready() <= stay || (scaler_rules() && in_flight_ > 0)) return false;
+  if (ready() <= kept() || (scaler_rules() && in_flight_ > 0)) return false;
   for (auto at = slots_.rbegin(); at != slots_.rend(); ++at)
     if ((*at)->busy == 0) {
       remove(at->get());

@@ -30,6 +30,44 @@ TEST_F(ScalingTest, ACallThatItsInstanceNeverTookGoesToAnotherAndKeepsItsPlace) 
   EXPECT_EQ(status().errors, 0u);
 }
 
+TEST_F(ScalingTest, AnInstanceThatNobodyCallsIsFrozenAndEndsInItsTimeAllTheSame) {
+  open({.idle_us = 10 * kSecond});
+  std::vector<Result> results;
+  for (int i = 0; i < 3; ++i) {  // each within the second after the one before
+    spawn("echo", results);
+    loop_.run_for(kFreezeAfterUs * 9 / 10);
+  }
+  EXPECT_EQ(world_.freezes, 0u);
+  loop_.run_for(5 * kSecond);
+  EXPECT_EQ(world_.freezes, 1u) << "once is enough";
+  spawn("echo", results);
+  loop_.run_for(2 * kSecond);
+  EXPECT_EQ(world_.freezes, 2u);
+  EXPECT_EQ(world_.starts, 1u);
+  loop_.run_for(7 * kSecond);
+  EXPECT_EQ(running(), 1u);
+  loop_.run_for(2 * kSecond);
+  EXPECT_EQ(running(), 0u);
+}
+
+TEST_F(ScalingTest, AFunctionThatMayBeCalledSoonIsExpectedUnlessItIsGone) {
+  invoker_->expect({"s", "f", ""});
+  invoker_->expect({"s", "never", ""});
+  loop_.run_for(kSecond);
+  EXPECT_EQ(world_.expected, (std::vector<std::string>{"f"}));
+}
+
+TEST_F(ScalingTest, AServerOfAnotherPlatformGoesOnBesideItsCalls) {
+  functions::Function changed = make("f");
+  changed.runtime = "of-watchdog";
+  update(changed);
+  std::vector<Result> results;
+  spawn("echo", results);
+  loop_.run_for(5 * kSecond);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(world_.freezes, 0u);
+}
+
 TEST_F(ScalingTest, ACallThatIsNeverTakenKeepsItsDeadline) {
   world_.start_us = 40'000;
   world_.never_taken = 3;

@@ -135,6 +135,8 @@ void ShardDispatcher::refresh() {
       auto now = catalogue_.current(place.pool->runnable());
       if (now) {
         renew(*home, place, now);
+        for (Pool* pool : {place.pool.get(), place.next.get()})
+          if (pool) pool->set_limits(limits_of(pool->runnable()));  // an alias may have shared them out anew
         ++at;
         continue;
       }
@@ -158,14 +160,28 @@ void ShardDispatcher::settings_changed() {
   schedule_sweep(true);  // what is to be kept may have changed
 }
 
+void ShardDispatcher::expect(const Target& target) {
+  if (stopping_) return;
+  if (auto runnable = catalogue_.resolve(target.service, target.qualifier, target.function, 0)) context_.factory.expect(**runnable);
+}
+
 void ShardDispatcher::start_ahead() {
   if (!context_.options.settings) return;
   for (const Target& target : started_ahead(*context_.options.settings)) {
     if (!hooks_.is_home(target.service, target.function)) continue;
-    constexpr double kWays[] = {0, 0.999'999'999};  // both versions of an alias that has two
-    for (double way : kWays)
-      if (auto runnable = catalogue_.resolve(target.service, target.qualifier, target.function, way); runnable && limits_of(**runnable).starts_ahead()) pool_for(*runnable);
+    for (double way : kAliasWays)
+      if (auto runnable = catalogue_.resolve(target.service, target.qualifier, target.function, way)) start_ahead(*runnable);
   }
+}
+
+// What is only to begin with instances, and may go to none, begins once per revision: not again at each change of anything.
+void ShardDispatcher::start_ahead(const std::shared_ptr<const functions::Runnable>& runnable) {
+  Limits limits = limits_of(*runnable);
+  if (!limits.starts_ahead()) return;
+  auto [begun, first] = home_of(name_of(*runnable)).begun.try_emplace(pool_key(*runnable));
+  bool is_to_stay = limits.minimum > 0 || !limits.tracking.empty() || limits.kpa->min_scale > 0;
+  if (std::exchange(begun->second, runnable->revision) == runnable->revision && !first && !is_to_stay) return;
+  pool_for(runnable);
 }
 
 void ShardDispatcher::reserve() {
@@ -283,6 +299,7 @@ io::Task<Totals> ShardDispatcher::totals() {
   totals.starting = all.starting;
   totals.queued = all.queued;
   totals.suspended = all.suspended.size();
+  totals.ready = context_.factory.ready();
   for (const auto& [name, home] : homes_) {
     if (!home->places.empty()) ++totals.functions;
     const Counters& counters = home->state.counters;
@@ -303,6 +320,7 @@ io::Task<void> ShardDispatcher::stop(io::Deadline deadline) {
   }
   if (calls_ == 0) quiet_.set();
   co_await quiet_.wait(deadline);
+  context_.factory.abandon_starts();
   for (Pool* pool : pools()) pool->kill_busy();
   co_await quiet_.wait();  // a killed instance ends its call
   for (Pool* pool : pools()) pool->drain();

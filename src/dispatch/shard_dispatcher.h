@@ -37,6 +37,7 @@ class ShardDispatcher {
   io::Task<Expected<Outcome, InvokeError>> run(Invocation invocation, io::Deadline deadline);
   void refresh();          // the catalogue changed: pools of what is gone or replaced drain
   void settings_changed(); // limits did
+  void expect(const Target& target);  // Dispatcher::expect
   void consider();  // memory was freed: pools with waiting calls try again
   bool reclaim();   // memory is needed: idle instances count less, or the one of the function unused for longest ends; false if none is idle
   io::Task<FunctionStatus> status(std::string name);  // "service/function"
@@ -52,6 +53,7 @@ class ShardDispatcher {
     explicit Home(Budget& budget) : state(budget) {}
     FunctionState state;
     std::map<std::string, Place> places;  // by qualifier and version
+    std::map<std::string, uint64_t> begun;  // the revision that was started ahead last, by the same
   };
 
   using Places = std::map<std::string, Place>;
@@ -64,6 +66,7 @@ class ShardDispatcher {
   void replace(Place& place, std::unique_ptr<Pool> next);
   void promote();          // successors that are ready take over
   void start_ahead();      // pools of what is to be there without calls
+  void start_ahead(const std::shared_ptr<const functions::Runnable>& runnable);
   void reserve();
   void retire(std::unique_ptr<Pool> pool);
   struct Pace {

@@ -23,6 +23,7 @@ struct Slot {
   bool cancelled = false;  // and one of its own calls asked for that (call_watch.h), not the shutdown
   std::shared_ptr<std::string> start_log;  // what it printed before its first call; null afterwards
   io::Loop::TimerId idle_timer = 0;
+  int64_t idle_until_us = 0;  // then it goes
 };
 
 struct Errand {
