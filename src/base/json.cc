@@ -4,8 +4,9 @@
 
 namespace mayfly {
 
-Expected<json::value, JsonError> parse_json(std::string_view text) {
-  json::parse_options options;
+namespace {
+
+Expected<json::value, JsonError> parse(std::string_view text, json::parse_options options) {
   options.max_depth = kMaxJsonDepth;
   json::stream_parser parser({}, options);
   boost::system::error_code error;
@@ -15,6 +16,16 @@ Expected<json::value, JsonError> parse_json(std::string_view text) {
   if (error == json::error::too_deep) return fail(JsonError::too_deep, fmt::format("JSON nests deeper than {} levels", kMaxJsonDepth));
   if (error) return fail(JsonError::malformed, fmt::format("JSON is malformed at byte {}: {}", used, error.message()));
   return parser.release();
+}
+
+}  // namespace
+
+Expected<json::value, JsonError> parse_json(std::string_view text) { return parse(text, {}); }
+
+Expected<json::value, JsonError> parse_json_of_bytes(std::string_view text) {
+  json::parse_options options;
+  options.allow_invalid_utf8 = true;
+  return parse(text, options);
 }
 
 const json::value* find(const json::value& value, std::string_view key) {

@@ -19,6 +19,8 @@ constexpr size_t kMaxJsonDepth = 64;  // deeper input is refused: recursion in r
 
 // Parses one whole document; the message of a failure says the byte offset.
 Expected<json::value, JsonError> parse_json(std::string_view text);
+// The same of a document whose strings may hold any bytes, as HTTP's headers do.
+Expected<json::value, JsonError> parse_json_of_bytes(std::string_view text);
 
 // Member `key` of an object, or nullptr if absent or `value` is no object.
 const json::value* find(const json::value& value, std::string_view key);

@@ -5,15 +5,16 @@
 #include "base/json.h"
 
 namespace mayfly::gateway {
-namespace {
 
-http::Response fault_response() {
+http::Response Dialect::fault() const {
   http::Response response;
   response.status = 500;
   response.headers.add("Content-Type", "application/json");
-  response.body = to_text(json::object{{"Code", "InternalError"}, {"Message", "The server met a fault of its environment; its log says which."}});
+  response.body = to_text(json::object{{"Code", "InternalError"}, {"Message", std::string(kFaultMessage)}});
   return response;
 }
+
+namespace {
 
 http::Response unclaimed_response(const std::string& what) {
   http::Response response;
@@ -45,7 +46,7 @@ io::Task<http::Response> Router::handle(io::Loop& loop, http::Request request) {
   }
   route->faults.fetch_add(1, std::memory_order_relaxed);
   if (on_fault_) on_fault_(what + " (" + std::string(route->dialect->name()) + "): " + fault);
-  co_return fault_response();
+  co_return route->dialect->fault();
 }
 
 std::vector<Router::Count> Router::counts() const {

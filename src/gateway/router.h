@@ -1,6 +1,6 @@
 #pragma once
 // Router: decides which dialect answers a request, from its host, path, method, content type and signature; and puts what is common to
-// all around it: fault handling (an exception becomes a 500 in plain JSON and one line in the server's log) and counting. Request ids
+// all around it: fault handling (an exception becomes a 500 in the dialect's form and one line in the server's log) and counting. Request ids
 // are the dialects' own, because each vendor spells them differently.
 //
 // Mounted before the shards start, read-only after: handle() is called from every shard at once.
@@ -18,12 +18,16 @@
 
 namespace mayfly::gateway {
 
+constexpr std::string_view kFaultMessage = "The server met a fault of its environment; its log says which.";
+
 // A vendor's API mounted on the router. One object per process, used from every shard.
 class Dialect {
  public:
   virtual ~Dialect() = default;
   virtual std::string_view name() const = 0;
   virtual io::Task<http::Response> handle(io::Loop& loop, http::Request request) = 0;
+  // The answer to a request whose handling met a fault, in the vendor's form.
+  virtual http::Response fault() const;
 };
 
 // True if the request is for that dialect. Looks only at the head of the request.

@@ -13,10 +13,9 @@ constexpr std::array<std::string_view, 3> kFcVersions = {"/2016-08-15", "/2021-0
 
 // The labels of a vendor's host name before ".aliyuncs.com", lower case; "" for any other host.
 std::string vendor_labels(std::string_view host) {
-  std::string name = lower(without_port(host));
-  if (!name.ends_with(kDomain)) return "";
-  name.resize(name.size() - kDomain.size());
-  return name;
+  std::string_view name = without_port(host);
+  if (name.size() < kDomain.size() || !equals_ignore_case(name.substr(name.size() - kDomain.size()), kDomain)) return "";
+  return lower(name.substr(0, name.size() - kDomain.size()));
 }
 
 // Splits off the last label: "acct.cn-hangzhou.fnf" -> "fnf".

@@ -1,5 +1,6 @@
 #include "dialects/aliyun/fc_call.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/encoding.h"
@@ -55,13 +56,14 @@ FcError fc_error(const FcCall& call, const Failure<functions::CatalogueError>& f
 FcError fc_error(const FcCall& call, const Failure<dispatch::InvokeError>& failure) {
   using dispatch::InvokeError;
   std::string message = with_hint(failure.message, failure.hint);
+  int64_t retry_after_s = std::max<int64_t>(1, failure.retry_after_s);  // where nothing is known: soon
   switch (failure.code) {
     case InvokeError::not_found: return {404, missing_noun(call, "Function") + "NotFound", message};
-    case InvokeError::throttled: return {429, "ResourceThrottled", message, failure.retry_after_s};
+    case InvokeError::throttled: return {429, "ResourceThrottled", message, retry_after_s};
     case InvokeError::exhausted:
     case InvokeError::unavailable:
     case InvokeError::stopping:
-    case InvokeError::cancelled: return {503, "ResourceExhausted", message, failure.retry_after_s};
+    case InvokeError::cancelled: return {503, "ResourceExhausted", message, retry_after_s};
     case InvokeError::invalid: return {400, "InvalidArgument", message};
   }
   return {500, "InternalServerError", message};

@@ -3,6 +3,7 @@
 #include "auth/sign_acs3.h"
 #include "auth/sign_fc.h"
 #include "base/encoding.h"
+#include "dialects/aliyun/endpoints.h"
 #include "dialects/aliyun/fc_routes.h"
 
 namespace mayfly::dialects::aliyun {
@@ -53,9 +54,8 @@ std::string resource_of(const FcCall& call, const FcRoute& route) {
   return call.arn(resource);
 }
 
-// A call that would find the line full is told so before its body takes memory; an asynchronous one waits on disk.
+// A call that would find the line full is told so before its body takes memory.
 FcExpected<void> check_room(const FcCall& call) {
-  if (equals_ignore_case(call.request.headers.get("x-fc-invocation-type"), "Async")) return {};
   auto refused = call.context.invoker.crowded({call.service, call.function, call.qualifier});
   if (refused) return std::unexpected(fc_error(call, *refused));
   return {};
@@ -85,7 +85,8 @@ io::Task<FcAnswer> answer(FcCall& call) {
   if ((*route)->operation == fc_proxy) {
     if (auto admitted = fc_admit_proxy(call); !admitted) co_return std::unexpected(admitted.error());
   }
-  if ((*route)->body == FcBody::event) {
+  bool waits_on_disk = (*route)->operation == fc_invoke && is_async(call);
+  if ((*route)->body == FcBody::event && !waits_on_disk) {
     if (auto room = check_room(call); !room) co_return std::unexpected(room.error());
   }
   if (call.streams_body) co_return co_await fc_proxy(call);
@@ -102,7 +103,7 @@ FcDialect::FcDialect(FcContext context) : context_([&context] {
 }()) {}
 
 bool FcDialect::claims(const http::Request& request) const {
-  return is_fc_api_path(request.raw_path) || context_.settings.lookup(kDomainDocument, host_name(request)) != nullptr;
+  return product_of(request) == Product::fc || context_.settings.lookup(kDomainDocument, host_name(request)) != nullptr;
 }
 
 io::Task<http::Response> FcDialect::handle(io::Loop& loop, http::Request request) {
@@ -113,6 +114,12 @@ io::Task<http::Response> FcDialect::handle(io::Loop& loop, http::Request request
   http::Response response = result ? std::move(*result) : error_response(result.error());
   response.headers.set("X-Fc-Request-Id", call.request_id);
   co_return response;
+}
+
+http::Response FcDialect::fault() const {
+  http::Response response = error_response({500, "InternalServerError", std::string(gateway::kFaultMessage)});
+  response.headers.set("X-Fc-Request-Id", uuid(context_.rng));
+  return response;
 }
 
 }  // namespace mayfly::dialects::aliyun

@@ -63,6 +63,7 @@ class FcDialect final : public gateway::Dialect {
   explicit FcDialect(FcContext context);
   std::string_view name() const override { return "aliyun-fc"; }
   io::Task<http::Response> handle(io::Loop& loop, http::Request request) override;
+  http::Response fault() const override;
 
   // True for what handle() understands: the API's paths, and any path on a custom domain.
   bool claims(const http::Request& request) const;

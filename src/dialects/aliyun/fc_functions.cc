@@ -35,6 +35,7 @@ io::Task<FcAnswer> fc_create_function(FcCall& call) {
   if (auto good = read_layers(call, function); !good) co_return std::unexpected(good.error());
   if (auto taken = co_await take_code(call, function); !taken) co_return std::unexpected(taken.error());
   FC_CO_TRY(function, call, "Function", co_await call.context.catalogue.create_function(call.loop, std::move(function)));
+  call.context.invoker.expect({function.service, function.name, {}});
   co_return json_response(function_json(function), etag(function));
 }
 
@@ -54,7 +55,10 @@ io::Task<FcAnswer> fc_update_function(FcCall& call) {
       if (auto taken = co_await take_code(call, holder); !taken) co_return std::unexpected(taken.error());
     if (!holder.code.digest.empty()) function.code = holder.code;
     auto updated = co_await call.context.catalogue.update_function(call.loop, std::move(function), match);
-    if (updated) co_return json_response(function_json(*updated), etag(*updated));
+    if (updated) {
+      call.context.invoker.expect({updated->service, updated->name, {}});
+      co_return json_response(function_json(*updated), etag(*updated));
+    }
     bool again = updated.error().code == functions::CatalogueError::precondition && call.if_match().empty() && tries < kMaxTries;
     if (!again) co_return std::unexpected(fc_error(call, updated.error(), "Function"));
   }

@@ -45,9 +45,10 @@ void add_outcome_headers(http::Headers& headers, const FcCall& call, const dispa
   headers.set("X-Fc-Invocation-Code-Version", version);
   headers.set("X-Fc-Code-Checksum", outcome.code_checksum);
   if (!outcome.instance_id.empty()) headers.set("X-Fc-Instance-Id", outcome.instance_id);
-  headers.set("Access-Control-Expose-Headers", std::string(kExposed));
+  if (!headers.has("Access-Control-Expose-Headers")) headers.set("Access-Control-Expose-Headers", std::string(kExposed));  // a function's own stands
   if (outcome.kind != dispatch::Outcome::Kind::ok) headers.set("X-Fc-Error-Type", std::string(error_type(outcome.kind)));
-  if (equals_ignore_case(call.request.headers.get("x-fc-log-type"), "Tail")) headers.set("X-Fc-Log-Result", base64_encode(framed_log(call, outcome)));
+  bool may_read_log = call.identity.kind != auth::Identity::Kind::anonymous;  // what is printed is the function's owner's
+  if (may_read_log && equals_ignore_case(call.request.headers.get("x-fc-log-type"), "Tail")) headers.set("X-Fc-Log-Result", base64_encode(framed_log(call, outcome)));
 }
 
 dispatch::Invocation invocation_of(FcCall& call, std::string_view source, std::string http) {
@@ -55,8 +56,10 @@ dispatch::Invocation invocation_of(FcCall& call, std::string_view source, std::s
           .source = std::string(source), .http = std::move(http)};
 }
 
+bool is_async(const FcCall& call) { return equals_ignore_case(call.request.headers.get("x-fc-invocation-type"), "Async"); }
+
 io::Task<FcAnswer> fc_invoke(FcCall& call) {
-  if (equals_ignore_case(call.request.headers.get("x-fc-invocation-type"), "Async")) {
+  if (is_async(call)) {
     dispatch::Invocation invocation = invocation_of(call, "async", "");
     co_return co_await fc_invoke_async(call, std::move(invocation));
   }

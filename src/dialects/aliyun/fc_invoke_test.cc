@@ -120,6 +120,40 @@ TEST_F(FcInvoke, AnHttpTriggerPassesTheRequestAndItsAnswer) {
   EXPECT_EQ(send("PUT", "proxy/s/f/").status, 403);
 }
 
+TEST_F(FcInvoke, WhatAFunctionPrintsIsNotForAnonymousCallers) {
+  make_function();
+  send("POST", "services/s/functions/f/triggers", R"({"triggerName":"h","triggerType":"http","triggerConfig":{"authType":"anonymous","methods":["GET"]}})");
+  identity_ = fail(auth::AuthError::missing, "no signature");
+  invoker_.answers.push_back(Outcome{.http = R"({"status":200,"headers":{}})", .log_tail = "a secret"});
+  EXPECT_FALSE(send("GET", "proxy/s/f/", "", {{"X-Fc-Log-Type", "Tail"}}).headers.has("X-Fc-Log-Result"));
+}
+
+TEST_F(FcInvoke, AFullLineIsToldToAnHttpTriggersCallersWhateverTheyAskFor) {
+  make_function();
+  send("POST", "services/s/functions/f/triggers", R"({"triggerName":"h","triggerType":"http","triggerConfig":{"authType":"anonymous","methods":["POST"]}})");
+  invoker_.full = "f";
+  EXPECT_EQ(send("POST", "proxy/s/f/", "body", {{"X-Fc-Invocation-Type", "Async"}}).status, 429);
+  EXPECT_EQ(send("POST", "services/s/functions/f/invocations", "body", {{"X-Fc-Invocation-Type", "Async"}}).status, 202) << "it waits on disk";
+}
+
+TEST_F(FcInvoke, TheVendorsHostNameDecidesBeforeThePath) {
+  host_ = "photos.oss-cn-hangzhou.aliyuncs.com";
+  EXPECT_FALSE(dialect_->claims(request("GET", "/2021-04-06/IMG_1.jpg"))) << "an object's name";
+  host_ = "127.0.0.1";
+  EXPECT_TRUE(dialect_->claims(request("GET", "/2021-04-06/functions")));
+  ASSERT_TRUE(dialect_->claims(request("GET", "/2023-03-30/functions")));
+  http::Response response = loop_.wait(dialect_->handle(loop_, request("GET", "/2023-03-30/functions")));
+  EXPECT_EQ(response.status, 400);
+  EXPECT_EQ(code_of(response), "PathNotSupported");
+}
+
+TEST_F(FcInvoke, AFaultIsToldInTheVendorsForm) {
+  http::Response response = dialect_->fault();
+  EXPECT_EQ(response.status, 500);
+  EXPECT_EQ(code_of(response), "InternalServerError");
+  EXPECT_EQ(response.headers.get("X-Fc-Request-Id").size(), 36u);
+}
+
 TEST_F(FcInvoke, AnHttpTriggerMayAskForASignature) {
   make_function();
   send("POST", "services/s/functions/f/triggers", R"({"triggerName":"h","triggerType":"http","triggerConfig":{"AuthType":"function","methods":["GET"]}})");

@@ -51,6 +51,7 @@ io::Task<FcAnswer> fc_delete_layer(FcCall& call);
 io::Task<FcAnswer> fc_share_layer(FcCall& call);
 
 // fc_invoke.cc
+bool is_async(const FcCall& call);  // an invocation that is asked to be kept and answered at once
 io::Task<FcAnswer> fc_invoke(FcCall& call);
 
 // fc_proxy.cc

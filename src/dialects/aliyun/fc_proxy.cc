@@ -18,15 +18,18 @@ namespace {
 
 constexpr uint64_t kWholeBodyBytes = 64 << 10;  // a smaller body is read first: cheaper than a stream, and occupies no instance while it trickles in
 // Of a function's HTTP answer, what the platform decides itself.
-constexpr std::array<std::string_view, 6> kPlatformHeaders{"connection", "keep-alive", "content-length", "transfer-encoding", "server", "date"};
+constexpr std::array<std::string_view, 7> kPlatformHeaders{"connection", "keep-alive", "content-length", "transfer-encoding", "server", "date", "upgrade"};
 
-bool among(const std::array<std::string_view, 6>& names, std::string_view name) {
+bool among(const std::array<std::string_view, 7>& names, std::string_view name) {
   return std::any_of(names.begin(), names.end(), [name](std::string_view each) { return equals_ignore_case(each, name); });
 }
 
-// Whether the client asks to leave HTTP, and the function is of the kind that can.
+// Whether the client asks for a WebSocket, and the function is of the kind that can speak it. No other protocol goes through: HTTP's own
+// second version would carry requests past the trigger's methods and signature.
 bool is_upgrade(const FcCall& call) {
-  return call.serves_port && call.request.headers.has("Upgrade") && lower(call.request.headers.get("Connection")).find("upgrade") != std::string::npos;
+  const auto& headers = call.request.headers;
+  return call.serves_port && equals_ignore_case(headers.get("Upgrade"), "websocket") && lower(headers.get("Connection")).find("upgrade") != std::string::npos &&
+         !headers.has("Transfer-Encoding") && call.request.body->declared_size().value_or(0) == 0;
 }
 
 struct Field {
@@ -83,7 +86,8 @@ std::string describe(const FcCall& call) {
   out += R"(,"headers":)";
   append_lists(out, std::move(headers));
   out += '}';
-  return out;
+  if (call.serves_port || is_ascii(out)) return out;
+  return to_utf8(out);  // the readers in the sandboxes take no other
 }
 
 // What the answer to a HEAD says the body's length would be.
@@ -101,7 +105,7 @@ std::optional<uint64_t> announced(const json::value& value) {
 // The function's own answer: {status, headers{name: [values] or value}} and the body.
 http::Response http_answer(const FcCall& call, const std::string& http) {
   http::Response response;
-  auto answer = parse_json(http);
+  auto answer = parse_json_of_bytes(http);
   if (!answer) {
     response.headers.add("Content-Type", "application/octet-stream");
     return response;
@@ -152,6 +156,7 @@ http::Response begun_answer(const FcCall& call, runtime::Opening opening) {
   http::Response response = http_answer(call, opening.http);
   if (opening.tunnel) {
     response.status = 101;
+    response.headers.add("Upgrade", "websocket");
     response.tunnel = std::move(opening.tunnel);
     return response;
   }

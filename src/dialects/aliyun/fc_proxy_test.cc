@@ -104,6 +104,37 @@ TEST_F(FcProxy, AnUpgradeIsPassedOnToFunctionsThatServeAPort) {
   EXPECT_EQ(find(*find(seen(), "headers"), "Upgrade"), nullptr);
 }
 
+TEST_F(FcProxy, NothingButAWebSocketWithoutABodyIsAnUpgrade) {
+  for (auto [protocol, body] : {std::pair{"h2c", ""}, {"TLS/1.0, HTTP/1.1", ""}, {"websocket", "a body"}}) {
+    send("POST", "proxy/s/f/ws", body, {{"Connection", "Upgrade, HTTP2-Settings"}, {"Upgrade", protocol}});
+    EXPECT_EQ(find(*find(seen(), "headers"), "Upgrade"), nullptr) << protocol;
+    EXPECT_EQ(function_.calls.back().payload, body);
+  }
+  function_.head = R"({"status":200,"headers":{"Upgrade":["h2c"]}})";
+  std::string large(100 << 10, 'x');
+  http::Response response = send("POST", "proxy/s/f/", large, {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}});
+  EXPECT_EQ(read(response).size(), large.size()) << "nothing of the body is lost";
+  EXPECT_FALSE(response.headers.has("Upgrade"));
+}
+
+TEST_F(FcProxy, BytesThatAreNoUtf8ComeAndGoAsTheyAre) {
+  function_.http = "{\"status\":302,\"headers\":{\"Location\":[\"/caf\xE9\"]}}";
+  http::Response response = send("GET", "proxy/s/f/?q=%E9", "", {{"X-Name", "caf\xE9"}});
+  EXPECT_EQ(response.status, 302);
+  EXPECT_EQ(response.headers.get("Location"), "/caf\xE9");
+  auto described = parse_json_of_bytes(function_.calls.back().http);
+  ASSERT_TRUE(described);
+  EXPECT_EQ(view(find(*find(*described, "headers"), "X-Name")->as_array().at(0).as_string()), "caf\xE9");
+  EXPECT_EQ(send("PUT", "services/s/functions/f", R"({"runtime":"python3"})").status, 200);
+  send("GET", "proxy/s/f/?q=%E9", "", {{"X-Name", "caf\xE9"}});
+  EXPECT_EQ(to_text(*find(seen(), "queries")), "{\"q\":[\"\xEF\xBF\xBD\"]}") << "what reads it inside takes UTF-8 only";
+}
+
+TEST_F(FcProxy, AFunctionsOwnListOfExposedHeadersStands) {
+  function_.http = R"({"status":200,"headers":{"Access-Control-Expose-Headers":["X-Total"]}})";
+  EXPECT_EQ(send("GET", "proxy/s/f/").headers.get("Access-Control-Expose-Headers"), "X-Total");
+}
+
 TEST_F(FcProxy, AFailureBeforeTheAnswerBeganIsABadGateway) {
   function_.kind = Outcome::Kind::unhandled_error;
   function_.body = R"({"errorMessage":"Process exited unexpectedly"})";

@@ -136,7 +136,7 @@ bool is_fc_api_path(std::string_view raw_path) {
 
 FcExpected<const FcRoute*> find_route(FcCall& call) {
   std::string_view path = call.request.raw_path;
-  if (!is_fc_api_path(path)) return refuse(404, "PathNotSupported", fmt::format("'{}' is no path of this API", path.substr(0, 200)));
+  if (!is_fc_api_path(path)) return refuse(400, "PathNotSupported", fmt::format("'{}' is no path of this API", path.substr(0, 200)));
   path.remove_prefix(1);
   call.version = std::string(next_part(path));
   bool trigger = path.starts_with("proxy/");

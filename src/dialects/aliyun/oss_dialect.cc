@@ -183,4 +183,11 @@ io::Task<http::Response> OssDialect::handle(io::Loop& loop, http::Request reques
   co_return response;
 }
 
+http::Response OssDialect::fault() const {
+  std::string id = objects::upper_hex(context_.rng.bytes(12));
+  http::Response response = error_response({500, "InternalError", std::string(gateway::kFaultMessage)}, id, "", Carrier::body);
+  response.headers.set("x-oss-request-id", id);
+  return response;
+}
+
 }  // namespace mayfly::dialects::aliyun

@@ -37,6 +37,7 @@ class OssDialect final : public gateway::Dialect {
   explicit OssDialect(OssContext context) : context_(std::move(context)) {}
   std::string_view name() const override { return "oss"; }
   io::Task<http::Response> handle(io::Loop& loop, http::Request request) override;
+  http::Response fault() const override;
 
  private:
   OssContext context_;
