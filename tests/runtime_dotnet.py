@@ -12,11 +12,61 @@ import tempfile
 import unittest
 
 import worker_driver
-from worker_driver import CHUNK, HANDLED_ERROR, HEAD, OK, REPLY, SOURCE
+from worker_driver import CHUNK, HANDLED_ERROR, HEAD, MAX_PAYLOAD, OK, REPLY, SOURCE
 
 BUILD = str(SOURCE / "runtimes/dotnet/build.sh")
 HERE = pathlib.Path(__file__).resolve().parent / "dotnet"
 SKIPPED = 77  # ctest's word for it, see CMakeLists.txt
+SEEN = """
+using System;
+using System.IO;
+using System.Threading.Tasks;
+using Aliyun.Serverless.Core;
+using Microsoft.AspNetCore.Http;
+
+namespace Example
+{
+    public class Seen
+    {
+        private static string All(IFcContext context)
+        {
+            string all = context.RequestId + " " + context.Credentials.AccessKeyId + " " + context.Credentials.AccessKeySecret + " " + context.Credentials.SecurityToken;
+            foreach (string name in new[] { "ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN" }) all += " " + Environment.GetEnvironmentVariable("ALIBABA_CLOUD_" + name);
+            return all;
+        }
+        public string Call(string text, IFcContext context) { return All(context); }
+        public void Hook(IFcContext context) { Console.WriteLine(All(context)); }
+        public void Broken(IFcContext context) { throw new InvalidOperationException("too cold"); }
+    }
+
+    public class Streams
+    {
+        public async Task Events(HttpRequest request, HttpResponse response)
+        {
+            response.ContentType = "text/event-stream; charset=utf-8";
+            response.Headers["X-Own"] = "1";
+            await response.WriteAsync("data: one\\n\\n");
+            Console.Write("between");
+            await response.WriteAsync("data: two\\n\\n");
+            response.Body.Write(new byte[] { 33 }, 0, 1);
+            if (request.Query.ContainsKey("torn")) throw new FormatException("torn");
+        }
+        public async Task Kept(HttpRequest request, HttpResponse response)
+        {
+            await response.WriteAsync("whole");
+            await response.Body.FlushAsync();
+            response.StatusCode = 202;
+        }
+        public async Task Large(HttpRequest request, HttpResponse response)
+        {
+            response.StatusCode = 206;
+            for (int i = 0; i < int.Parse(request.Query["pieces"]); ++i) await response.Body.WriteAsync(new byte[3 << 20], 0, 3 << 20);
+            response.Body.WriteByte(33);
+            response.Body.Dispose();
+        }
+    }
+}
+"""
 
 
 def find_dotnet():
@@ -43,6 +93,8 @@ class Built:
         side = self.library("Side", "Side.cs")
         self.library("App", "App.cs", "-reference:" + self.logging, "-reference:" + core, "-reference:" + side)
         self.library("Web", "Web.cs", "-reference:" + self.logging, "-reference:" + core, *web)
+        (self.out / "Seen.cs").write_text(SEEN)
+        self.library("Seen", self.out / "Seen.cs", "-reference:" + self.logging, "-reference:" + core, *web)
 
     def run(self, *arguments):
         done = subprocess.run([BUILD, self.dotnet, *arguments], capture_output=True, text=True)
@@ -55,7 +107,7 @@ class Built:
         return out
 
     def package(self, *names):
-        files = {name + ".dll": (self.out / (name + ".dll")).read_bytes() for name in names or ("App", "Side", "Web", "Aliyun.Serverless.Core")}
+        files = {name + ".dll": (self.out / (name + ".dll")).read_bytes() for name in names or ("App", "Side", "Web", "Seen", "Aliyun.Serverless.Core")}
         files["Microsoft.Extensions.Logging.Abstractions.dll"] = pathlib.Path(self.logging).read_bytes()
         return files
 
@@ -146,6 +198,20 @@ class Context(DotnetTest):
         later = worker.call(request="r2", credentials=("other", "s", "t")).json()
         self.assertEqual((later["request"], later["credentials"]), ("r2", ["other", "s", "t"]))
 
+    def test_calls_initializers_and_hooks_have_the_request_and_the_credentials_that_are_sent(self):
+        for concurrency in (1, 2):
+            worker = self.started("Seen::Example.Seen::Call", initializer="Seen::Example.Seen::Hook", pre_stop="Seen::Example.Seen::Hook", concurrency=concurrency)
+            self.assertEqual(worker.call(credentials=("k2", "s2", "t2")).payload, b"request-1 k2 s2 t2 k2 s2 t2")
+            self.assertEqual(worker.hook("preStop", request="r3", credentials=("k3", "s3", "t3")).status, OK)
+            worker.hook("preStop", credentials=None)
+            self.assertEqual(worker.printed(), "init-1 STS.key secret token STS.key secret token\nr3 k3 s3 t3 k3 s3 t3\n k3 s3 t3 k3 s3 t3\n")
+
+    def test_what_a_hook_throws_is_printed_and_changes_nothing(self):
+        worker = self.started("Seen::Example.Seen::Call", pre_freeze="Seen::Example.Seen::Broken")
+        self.assertEqual(worker.hook("preFreeze").kind, REPLY)
+        self.assertRegex(worker.printed(), r"^System\.InvalidOperationException: too cold\n   at Example\.Seen\.Broken")
+        self.assertEqual(worker.call().status, OK)
+
     def test_members_that_a_later_release_adds_do_no_harm_until_used(self):
         reply = self.started("Contexts::Later").call()
         self.assertEqual((reply.status, reply.json()["errorType"]), (HANDLED_ERROR, "System.NotSupportedException"))
@@ -179,6 +245,32 @@ class Http(DotnetTest):
     def test_a_body_put_in_place_of_ours_is_the_answer(self):
         self.assertEqual(self.started("Web::Example.Web::Replaced").http(), (200, {}, b"of its own"))
 
+    def answered(self, handler, query=""):
+        queries = {name: [value] for name, value in [query.split("=")]} if query else {}
+        worker = self.started("Seen::Example.Streams::" + handler)
+        worker.send_call(http={"method": "GET", "path": "/", "requestURI": "/?" + query, "host": "h", "headers": {}, "queries": queries})
+        return worker.reply_frames()
+
+    def test_an_event_stream_is_streamed_as_it_is_flushed(self):
+        frames = self.answered("Events")
+        self.assertEqual([(frame.kind, frame.payload) for frame in frames], [(HEAD, b""), (CHUNK, b"data: one\n\n"), (CHUNK, b"data: two\n\n"), (CHUNK, b"!"), (REPLY, b"")])
+        self.assertEqual(json.loads(frames[0].meta), {"status": 200, "headers": {"Content-Type": ["text/event-stream; charset=utf-8"], "X-Own": ["1"]}})
+        torn = self.answered("Events", "torn=1")
+        self.assertEqual((torn[0].kind, torn[-1].status, torn[-1].json()["errorType"]), (HEAD, HANDLED_ERROR, "System.FormatException"))
+
+    def test_any_other_answer_is_kept_however_it_is_flushed(self):
+        frames = self.answered("Kept")
+        self.assertEqual([(frame.kind, frame.payload) for frame in frames], [(REPLY, b"whole")])
+        self.assertEqual(json.loads(frames[0].meta)["status"], 202)
+
+    def test_a_body_that_no_reply_can_carry_is_streamed(self):
+        whole = self.answered("Large", "pieces=10")
+        self.assertEqual([len(frame.payload) for frame in whole], [(30 << 20) + 1])
+        frames = self.answered("Large", "pieces=40")
+        self.assertEqual(({frame.kind for frame in frames[1:-1]}, json.loads(frames[0].meta)["status"]), ({CHUNK}, 206))
+        self.assertEqual(b"".join(frame.payload for frame in frames), bytes(120 << 20) + b"!")
+        self.assertLessEqual(max(len(frame.payload) for frame in frames), 1 << 20)
+
     def test_an_event_for_an_http_handler_is_refused_in_words(self):
         self.assertEqual(self.started("Web::Example.Web::Replaced").call(b"{}").json()["errorType"], "HandlerMismatch")
 
@@ -201,7 +293,9 @@ class Errors(DotnetTest):
         self.assertEqual((later["errorType"], later["errorMessage"]), ("System.ArgumentException", "later"))
         self.assertTrue(later["stackTrace"][0].startswith("at Example.Failures"), later)
         self.assertEqual(self.started("Events::Poco").call(b"{broken").json()["errorType"], "System.Text.Json.JsonException")
-        self.assertEqual(self.started("Events::Big").call(str(34 << 20).encode()).json()["errorType"], "ResultTooLarge")
+        large = self.started("Events::Big").call(b"%d" % (MAX_PAYLOAD + 1)).json()
+        self.assertEqual(large["errorType"], "ResultTooLarge")
+        self.assertEqual(large["errorMessage"], f"The result has {MAX_PAYLOAD + 1} bytes; at most {MAX_PAYLOAD} can be answered at once, stream it instead")
 
     def test_a_broken_start_is_told(self):
         for handler, kind in (("Absent::Example.Events::Echo", "HandlerNotFound"), ("App::Example.Absent::Echo", "HandlerNotFound"), ("App::Example.Events::Absent", "HandlerNotFound"),

@@ -39,6 +39,12 @@ class Events(NodeTest):
         self.assertEqual(self.answer("exports.handler = async (event, context, callback) => { setTimeout(() => callback(null, 'later'), 5) }"), b"later")
         self.assertEqual(self.answer("exports.handler = async (event, context, callback) => { }"), b"null")
 
+    def test_an_async_handler_that_never_calls_back_has_answered_nothing_though_something_is_open(self):
+        worker = self.started("""let calls = 0
+            setInterval(() => {}, 60000)
+            exports.handler = async (event, context, callback) => { calls++; if (String(event) === 'late') setTimeout(() => callback(null, calls), 50) }""")
+        self.assertEqual([worker.call().payload, worker.call(b"late").payload], [b"null", b"2"])
+
     def test_a_handler_without_a_callback_parameter_may_just_return(self):
         self.assertEqual(self.answer("exports.handler = (event, context) => [context.requestId]"), b'["request-1"]')
 
@@ -413,7 +419,22 @@ class Hooks(NodeTest):
         self.assertEqual((reply.kind, reply.status, reply.call, reply.payload), (REPLY, OK, 77, b""))
         self.assertIn("stopping detect", worker.printed())
         self.assertEqual(worker.hook("preFreeze").json()["errorMessage"], "too cold")
+        self.assertRegex(worker.printed(), r"(?m)^\S+Z hook-1 \[error\] preFreeze: Error: too cold\n    at .*index\.js:2:")
         self.assertEqual(worker.call().payload, b"1")
+
+    def test_initializers_and_hooks_have_the_request_and_the_credentials_that_are_sent(self):
+        code = """const show = (context) => { const c = context.credentials
+              console.log(JSON.stringify([context.requestId, c.accessKeyId, c.accessKeySecret, c.securityToken, process.env.ALIBABA_CLOUD_ACCESS_KEY_ID])) }
+            exports.show = async (context) => { await null; show(context) }
+            exports.handler = async (event, context) => show(context)"""
+        for concurrency in (1, 2):
+            worker = self.started(code, initializer="index.show", pre_stop="index.show", concurrency=concurrency)
+            worker.call(credentials=("k2", "s2", "t2"))
+            worker.hook("preStop", request="r3", credentials=("k3", "s3", "t3"))
+            worker.hook("preStop", credentials=None)
+            shown = [[line.split(" ")[1], *json.loads(line.split(" ", 3)[3])] for line in worker.printed().splitlines()]
+            self.assertEqual(shown, [["init-1", "init-1", "STS.key", "secret", "token", "STS.key"], ["request-1", "request-1", "k2", "s2", "t2", "k2"],
+                                     ["r3", "r3", "k3", "s3", "t3", "k3"], ["", "", "k3", "s3", "t3", "k3"]])
 
     def test_a_function_without_hooks_answers_them_at_once(self):
         self.assertEqual(self.started("exports.handler = async () => 1").hook("preStop").status, OK)

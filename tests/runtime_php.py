@@ -181,6 +181,24 @@ class LogsAndHooks(PhpTest):
         self.assertEqual(worker.printed(), "bye detect")
         self.assertEqual(worker.call().payload, b"1")
 
+    def test_what_a_hook_throws_is_printed_and_changes_nothing(self):
+        worker = self.started("function freeze($context) { throw new LogicException('too cold'); }\nfunction handler($event, $context) { return 1; }", pre_freeze="index.freeze")
+        reply = worker.hook("preFreeze")
+        self.assertEqual((reply.status, reply.json()["errorMessage"]), (HANDLED_ERROR, "too cold"))
+        self.assertRegex(worker.printed(), r"^preFreeze failed: LogicException: too cold in \S+/index\.php:2\nStack trace:\n#0 ")
+        self.assertEqual(worker.call().payload, b"1")
+
+    def test_initializers_and_hooks_have_the_request_and_the_credentials_that_are_sent(self):
+        worker = self.started("""function show($context) { $c = $context['credentials'];
+            $GLOBALS['fcLogger']->info([$context['requestId'], $c['accessKeyId'], $c['accessKeySecret'], $c['securityToken'], getenv('ALIBABA_CLOUD_ACCESS_KEY_ID')]); }
+            function handler($event, $context) { show($context); }""", initializer="index.show", pre_stop="index.show")
+        worker.call(credentials=("k2", "s2", "t2"))
+        worker.hook("preStop", request="r3", credentials=("k3", "s3", "t3"))
+        worker.hook("preStop", credentials=None)
+        shown = [[line.split(" ")[1], *json.loads(line.split(" ", 3)[3])] for line in worker.printed().splitlines()]
+        self.assertEqual(shown, [["init-1", "init-1", "STS.key", "secret", "token", "STS.key"], ["request-1", "request-1", "k2", "s2", "t2", "k2"],
+                                 ["r3", "r3", "k3", "s3", "t3", "k3"], ["", "", "k3", "s3", "t3", "k3"]])
+
     def test_the_end_of_the_stream_is_the_end(self):
         self.assertEqual(self.started("function handler($event, $context) { return 1; }").close(), 0)
 

@@ -15,6 +15,8 @@ SOURCE = pathlib.Path(__file__).resolve().parent.parent
 HEADER = struct.Struct("<IIBBHIQ")
 START, READY, CALL, REPLY, FAILED, HEAD, CHUNK, HOOK, IMPORTED = range(1, 10)
 OK, HANDLED_ERROR = 0, 1
+IN_MEMFD = 0x80
+MAX_PAYLOAD = 33 << 20
 PATIENCE_S = 60  # a loaded machine
 CREDENTIALS = ("STS.key", "secret", "token")
 
@@ -29,6 +31,7 @@ class Frame:
 
 class Worker:
     """One process. `files` are the function's code; `start` changes members of the start frame."""
+    descriptors = (3,)  # that it finds open
 
     def __init__(self, command, files, environment=None, **start):
         self.code = tempfile.mkdtemp(prefix="mayfly-code-")
@@ -40,24 +43,28 @@ class Worker:
         self.output = tempfile.TemporaryFile()
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(PATIENCE_S)
-
-        def give_stream():
-            os.dup2(theirs.fileno(), 3)
-            os.set_inheritable(3, True)
-
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output, pass_fds=(3,), preexec_fn=give_stream)
-        theirs.close()
+        self.files = []  # descriptors that came and belong to frames not read yet
         self.next_call = 1
         function = {"name": "detect", "handler": "index.handler", "memory": 128, "timeout": 5, **start.pop("function", {})}
         service = {"name": "photos", "log_project": "", "log_store": "", "qualifier": "LATEST", "version_id": "3"}
-        self.send(START, payload=json.dumps({
+        start = {
             "instance_id": "c-1", "memory_bytes": 0, "credentials": CREDENTIALS, "code": self.code, "handler": "index.handler", "initializer": "",
+            "request_id": "init-1" if start.get("initializer") else "",
             "environment": {"PATH": "/usr/bin:/bin", "TZ": "UTC", **(environment or {})}, "concurrency": 1, "region": "cn-hangzhou", "account": "1234567890",
-            "function": function, "service": service, "pre_stop": "", "pre_freeze": "", "http_trigger": False, **start}).encode())
+            "function": function, "service": service, "pre_stop": "", "pre_freeze": "", "http_trigger": False, **start}
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output, pass_fds=self.descriptors,
+                                        preexec_fn=lambda: self.give(theirs.fileno(), start))
+        theirs.close()
+        self.send(START, payload=json.dumps(start).encode())
         self.started = self.receive()
         self.imported = self.started.kind == IMPORTED  # it has an initializer
         if self.imported:
             self.started = self.receive()
+
+    def give(self, stream, start):
+        """Runs in the process before it is the program."""
+        os.dup2(stream, 3)
+        os.set_inheritable(3, True)
 
     def send(self, kind, call=0, retries=0, meta=b"", payload=b""):
         self.socket.sendall(HEADER.pack(len(payload), len(meta), kind, 0, retries, call, 0) + meta + payload)
@@ -81,23 +88,35 @@ class Worker:
         head = json.loads(reply.meta) if reply.meta else {}
         return head.get("status"), head.get("headers"), reply.payload
 
-    def hook(self, name):
-        self.send(HOOK, 77, meta=name.encode())
+    def hook(self, name, request="hook-1", credentials=CREDENTIALS):
+        """Without credentials: as an older server asks, by the name alone."""
+        self.send(HOOK, 77, meta=(f"{name}\1{request}\1{chr(0).join(credentials)}" if credentials else name).encode())
         return self.receive()
 
     def _exactly(self, size):
         data = bytearray()
         while len(data) < size:
-            piece = self.socket.recv(min(size - len(data), 1 << 20))
+            piece, files, _, _ = socket.recv_fds(self.socket, min(size - len(data), 1 << 20), 8)
             if not piece:
                 raise EOFError(f"the worker has ended\n{self.printed()}")
             data += piece
+            self.files += files
         return bytes(data)
 
     def receive(self):
         payload_size, meta_size, kind, status, _, call, duration_us = HEADER.unpack(self._exactly(HEADER.size))
         meta = self._exactly(meta_size)
-        return Frame(kind, status, call, duration_us, meta, self._exactly(payload_size))
+        if not status & IN_MEMFD:
+            return Frame(kind, status, call, duration_us, meta, self._exactly(payload_size))
+        with os.fdopen(self.files.pop(0), "rb") as file:
+            return Frame(kind, status & ~IN_MEMFD, call, duration_us, meta, os.pread(file.fileno(), payload_size, 0))
+
+    def reply_frames(self):
+        """What comes until the reply that ends an answer, with it."""
+        frames = [self.receive()]
+        while frames[-1].kind != REPLY:
+            frames.append(self.receive())
+        return frames
 
     def printed(self):
         self.output.seek(0)

@@ -32,6 +32,12 @@ class Call {
     this._answer(OK, meta, payload);
   }
 
+  // Its handler has returned nothing: it may still call back for so long.
+  settle(withinMs) {
+    this.settled = true;
+    if (!this.done) setTimeout(() => this.finish(undefined), withinMs).unref();
+  }
+
   fail(body) {
     if (!this.done) this._answer(HANDLED_ERROR, '', body);
   }

@@ -1,5 +1,5 @@
 'use strict';
-// Frames between the server and this process; the format is src/runtime/frame.h, and tests/runtime_nodejs.py holds the two equal.
+// Frames between the server and this process; the format is src/runtime/frame.h, and src/runtime/frame_test.cc holds the two equal.
 //
 // The path of every call is here, so it is written for the machine: one read brings many frames into a buffer that stays, what is sent is
 // gathered in another and leaves by one write of its own, and only what the socket does not take at once goes through the stream's queue.

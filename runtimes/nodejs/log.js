@@ -37,6 +37,11 @@ function print(name, request, values) {
   writeOut(`${new Date().toISOString()} ${request} [${name}] ${util.format(...values)}\n`);
 }
 
+// What went wrong in `where`, whatever the log's level.
+function writeError(request, where, error) {
+  writeOut(`${new Date().toISOString()} ${request} [error] ${where}: ${error?.stack ?? String(error)}\n`);
+}
+
 // `current()` is the id of the request that the running code works for.
 function takeOverConsole(current) {
   requestId = current;
@@ -66,4 +71,4 @@ class Logger {
   setLogLevel(name) { setLogLevel(name); }
 }
 
-module.exports = { Logger, takeOverConsole, writeOut };
+module.exports = { Logger, takeOverConsole, writeError };

@@ -11,10 +11,11 @@ const { InitFailure, errorBody, failure } = require('./errors.js');
 const { Request, Response } = require('./http.js');
 const { resolve } = require('./load.js');
 const { Place } = require('./place.js');
-const { takeOverConsole, writeOut } = require('./log.js');
+const { takeOverConsole, writeError } = require('./log.js');
 const { ReplyStream, STREAMED, awslambda } = require('./stream.js');
 
-const CALL_META_END = '\x01';
+const META_END = '\x01';            // of a field
+const CALLS_BACK_WITHIN_MS = 1000;  // of its handler's promise, which has resolved to nothing; then nothing is the answer
 const NEVER_ANSWERS = 'nothing that it began is running any more that could';
 
 const isThenable = (value) => typeof value === 'object' && value !== null && typeof value.then === 'function';
@@ -48,7 +49,7 @@ class Server {
   take(kind, retries, number, data, metaAt, metaEnd, payload) {
     if (kind === Kind.CALL) this._call(retries, number, data, metaAt, metaEnd, payload);
     else if (kind === Kind.START) this.takeOn(JSON.parse(payload.toString()));
-    else if (kind === Kind.HOOK) this._hook(data.toString('latin1', metaAt, metaEnd), number);
+    else if (kind === Kind.HOOK) this._hook(data.toString('latin1', metaAt, metaEnd).split(META_END), number);
   }
 
   // Taking on a function
@@ -90,7 +91,8 @@ class Server {
       setTimeout(() => this._fail?.(failure('FunctionTimedOut', `Function initialization timed out after ${seconds} seconds: ` +
         `the initializer '${this._start.initializer}' has not called its callback`)), seconds * 1000).unref();
     }
-    return completion(initializer, new Context(this._about, '', 0));
+    this._current = { requestId: this._start.request_id ?? '' };
+    return completion(initializer, new Context(this._about, this._current.requestId, 0));
   }
 
   _ready(tookUs, importUs, initUs) {
@@ -111,7 +113,7 @@ class Server {
 
   _call(retries, number, data, metaAt, metaEnd, event) {
     const meta = data.latin1Slice(metaAt, metaEnd);
-    const idEnd = meta.indexOf(CALL_META_END), credentialsEnd = meta.indexOf(CALL_META_END, idEnd + 1);
+    const idEnd = meta.indexOf(META_END), credentialsEnd = meta.indexOf(META_END, idEnd + 1);
     const triple = meta.slice(idEnd + 1, credentialsEnd);
     if (triple !== this._triple) this._setCredentials(triple);
     const call = new Call(this, number, meta.slice(0, idEnd));
@@ -145,7 +147,7 @@ class Server {
     const callsBack = handler.length > 2;
     if (isThenable(result)) {
       result.then((value) => {
-        if (value === undefined && callsBack) call.settled = true;  // it may still call back
+        if (value === undefined && callsBack) call.settle(CALLS_BACK_WITHIN_MS);
         else call.finish(value);
       }, (error) => call.fail(errorBody(error)));
     } else if (!callsBack) {
@@ -176,13 +178,17 @@ class Server {
 
   // Lifecycle hooks
 
-  async _hook(name, number) {
-    const call = new Call(this, number, '');
+  async _hook([name, requestId = '', triple = this._triple], number) {  // an older server sends the name alone
+    if (triple !== this._triple) this._setCredentials(triple);
+    const call = new Call(this, number, requestId);
     const hook = this._hooks[name];
+    const run = () => completion(hook, new Context(this._about, requestId, 0));
+    this._current = call;
     try {
-      if (hook) await completion(hook, new Context(this._about, '', 0));
+      if (hook) await (this._store ? this._store.run(call, run) : run());
       call.close();
     } catch (error) {
+      writeError(requestId, name, error);
       call.fail(errorBody(error));
     }
   }
@@ -207,7 +213,7 @@ class Server {
   // The process cannot be trusted any more: the call gets the error, and the process ends.
   _uncaught(error, kind) {
     if (process.listenerCount(kind) > 1) return;  // the function has a listener of its own
-    writeOut(`${new Date().toISOString()} ${(this._store?.getStore() ?? this._current)?.requestId ?? ''} [error] ${kind}: ${error?.stack ?? String(error)}\n`);
+    writeError((this._store?.getStore() ?? this._current)?.requestId ?? '', kind, error);
     const body = errorBody(error);
     this._fail?.(body);
     if (this._waiting.size > 0) this.link.send(Kind.FAILED, this._store?.getStore()?.number ?? 0, OK, 0, '', body);  // last words

@@ -1,5 +1,5 @@
 <?php
-// Frames between the server and this process; the format is src/runtime/frame.h, and tests/runtime_php.py holds the two equal.
+// Frames between the server and this process; the format is src/runtime/frame.h, and src/runtime/frame_test.cc holds the two equal.
 
 namespace Mayfly;
 

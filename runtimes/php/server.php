@@ -131,7 +131,7 @@ final class Server
         $initBegan = microtime(true);
         if ($initializer) {
             $this->link->send(Link::IMPORTED);
-            $initializer($this->context('', 0));
+            $initializer($this->context($this->start['request_id'] ?? '', 0));
         }
         $this->started = true;
         $this->place = new Place($this->start['cores'] ?? []);
@@ -168,7 +168,6 @@ final class Server
         if ($parts[1] !== $this->triple) {
             $this->setCredentials($parts[1]);
         }
-        $this->logger->requestId = $parts[0];
         $status = Link::OK;
         $meta = '';
         try {
@@ -251,14 +250,20 @@ final class Server
 
     private function runHook(Frame $frame): void
     {
-        $hook = $this->start[['preStop' => 'pre_stop', 'preFreeze' => 'pre_freeze'][$frame->meta] ?? ''] ?? '';
+        [$name, $requestId, $triple] = explode("\1", $frame->meta, 3) + ['', '', $this->triple];  // an older server sends the name alone
+        if ($triple !== $this->triple) {
+            $this->setCredentials($triple);
+        }
+        $hook = $this->start[['preStop' => 'pre_stop', 'preFreeze' => 'pre_freeze'][$name] ?? ''] ?? '';
         $status = Link::OK;
         $payload = '';
         try {
+            $context = $this->context($requestId, 0);
             if ($hook) {
-                ($this->functionOf($hook))($this->context('', 0));
+                ($this->functionOf($hook))($context);
             }
         } catch (\Throwable $error) {
+            fwrite(\STDERR, "$name failed: $error\n");
             $status = Link::HANDLED_ERROR;
             $payload = $this->errorBody($error);
         }
@@ -266,8 +271,10 @@ final class Server
         $this->link->send(Link::REPLY, $frame->call, $status, payload: $payload);
     }
 
+    // Of what runs from now on: lines that it logs carry the id too.
     private function context(string $requestId, int $retries): array
     {
+        $this->logger->requestId = $requestId;
         return ['requestId' => $requestId] + $this->about + ['retryCount' => $retries];
     }
 

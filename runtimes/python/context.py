@@ -1,9 +1,8 @@
-"""The `context` a handler receives (aliyun-fc.md 5.2) and which request is running in this thread."""
+"""The `context` a handler receives (aliyun-fc.md 5.2) and which request is running."""
 import logging
-import threading
 
 
-class _Current(threading.local):
+class _Current:
     request_id = ""
 
 

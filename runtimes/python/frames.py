@@ -10,6 +10,7 @@ HEADER = struct.Struct("<IIBBHIQ")  # payload size, meta size, kind, status, ret
 START, READY, CALL, REPLY, FAILED, HEAD, CHUNK, HOOK, IMPORTED = 1, 2, 3, 4, 5, 6, 7, 8, 9
 OK, HANDLED_ERROR = 0, 1
 IN_MEMFD = 0x80
+MAX_PAYLOAD = 33 << 20  # kMaxPayloadBytes
 
 _HEADER_SIZE = HEADER.size
 _GATHER_SIZE = 16384  # a payload up to this size is copied behind its head: cheaper than a gathering send
@@ -19,7 +20,7 @@ _SPACE = socket.CMSG_SPACE(8 * 4)  # kMaxUntakenDescriptors
 
 
 class Link:
-    """The worker's end of its stream to the server. One thread reads; writers take turns by the caller's lock."""
+    """The worker's end of its stream to the server, for one thread."""
 
     def __init__(self, sock):
         self._sock = sock

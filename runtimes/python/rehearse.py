@@ -23,7 +23,7 @@ def rehearse(server_class, configuration):
     start = json.loads(json.dumps({"credentials": ["id", "secret", "token"]}))
     sys.path.insert(0, CODE)
     try:
-        server = server_class({**configuration, "code": CODE, "handler": MODULE + ".handler", "initializer": "", "concurrency": 1}, start, _Nobody())
+        server = server_class({**configuration, "code": CODE, "handler": MODULE + ".handler", "initializer": ""}, start, _Nobody())
         server.initialize()
         server.call(0, 0, META, EVENT)
     finally:

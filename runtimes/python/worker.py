@@ -1,5 +1,5 @@
-"""One instance of a Python function: shuts itself in, imports the handler, runs the initializer, then serves calls one after another
-(or several at once, in threads, when the function allows). The contract with the handler is specs aliyun-fc.md 5.1, 5.2, 5.7 and 5.8."""
+"""One instance of a Python function: shuts itself in, imports the handler, runs the initializer, then serves calls one after another. The
+contract with the handler is specs aliyun-fc.md 5.1, 5.2, 5.7 and 5.8."""
 import glob
 import importlib
 import json
@@ -8,7 +8,6 @@ import os
 import site
 import socket
 import sys
-import threading
 import time
 import traceback
 import types
@@ -73,6 +72,7 @@ def run_forked(configuration, stream, output, entries, ahead):
     except BaseException:  # noqa: BLE001  a worker must never fall back into the zygote's loop
         traceback.print_exc()
     finally:
+        flush_output()
         os._exit(1)
 
 
@@ -148,15 +148,32 @@ def error_body(error, kind=None):
     return json.dumps({"errorMessage": str(error), "errorType": kind or type(error).__name__, "stackTrace": stack}).encode()
 
 
+def to_bytes(value):
+    """Text and bytes as they are, anything else as JSON."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    return json.dumps(value).encode()
+
+
 def result_bytes(result):
     """The body of a reply; an iterable of its pieces when the handler gave a generator."""
-    if isinstance(result, str):
-        return result.encode()
-    if isinstance(result, types.GeneratorType):
-        return (piece.encode() if isinstance(piece, str) else bytes(piece) for piece in result)
-    if isinstance(result, (bytes, bytearray, memoryview)):
-        return bytes(result)
-    return json.dumps(result).encode()
+    return map(to_bytes, result) if isinstance(result, types.GeneratorType) else to_bytes(result)
+
+
+def too_large(size):
+    message = f"The result has {size} bytes; at most {frames.MAX_PAYLOAD} can be answered at once, stream it instead"
+    return json.dumps({"errorMessage": message, "errorType": "ResultTooLarge", "stackTrace": []}).encode()
+
+
+def flush_output():
+    """What a call or hook has printed is to be out before its answer is, or it would be taken for another's."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # noqa: BLE001  the function's own object, perhaps, or one that it has closed
+            pass
 
 
 class _InitFailure(Exception):
@@ -188,7 +205,7 @@ def _resolve(name, code):
 class Place:
     """Which cores this worker may run on. Short calls are cheapest on the core of the shard that sends them, for waking a process there
     costs a fraction of waking one elsewhere. Long ones need all cores, or a function's instances would share one. A worker begins free, so
-    that starts do not queue for a core, and stays so if it calls in threads, each of which has a place of its own."""
+    that starts do not queue for a core."""
 
     def __init__(self, all_cores):
         self._home = os.sched_getaffinity(0)  # inherited from the shard's thread
@@ -214,7 +231,6 @@ class Server:
     def __init__(self, configuration, start, link):
         self._configuration = configuration
         self._link = link
-        self._send_lock = threading.Lock()
         self._service = ServiceAbout(configuration["service"])
         self._function = FunctionAbout(configuration["function"])
         self._credentials_bytes = None
@@ -232,9 +248,10 @@ class Server:
         self.imported_ns = time.perf_counter_ns()
         if configuration["initializer"]:
             initializer = _resolve(configuration["initializer"], configuration["code"])
+            flush_output()
             self._link.send(frames.IMPORTED)
             try:
-                initializer(self._context("", 0))
+                initializer(self._context(self._start.get("request_id", ""), 0))
             except SystemExit:
                 raise
             except BaseException as error:  # noqa: BLE001
@@ -249,6 +266,8 @@ class Server:
         os.environ["ALIBABA_CLOUD_SECURITY_TOKEN"] = token
 
     def _context(self, request_id, retries):
+        """Of what runs from now on: lines that it logs carry the id too."""
+        current.request_id = request_id
         configuration = self._configuration
         return Context(request_id, self._credentials, self._function, self._service, configuration["region"], configuration["account"], retries)
 
@@ -256,8 +275,7 @@ class Server:
         request_id, triple, http = meta.split(b"\1")
         if triple != self._credentials_bytes:
             self._set_credentials(triple)
-        current.request_id = request_id.decode()
-        context = self._context(current.request_id, retries)
+        context = self._context(request_id.decode(), retries)
         status, answer_meta = frames.OK, b""
         began = time.perf_counter_ns()
         try:
@@ -272,66 +290,61 @@ class Server:
         if not isinstance(body, bytes):
             status, body = self._stream(number, answer_meta, body)
             answer_meta = b""
+        if len(body) > frames.MAX_PAYLOAD:
+            status, answer_meta, body = frames.HANDLED_ERROR, b"", too_large(len(body))
         took_us = (time.perf_counter_ns() - began) // 1000
-        with self._send_lock:
-            self._link.send(frames.REPLY, number, status, took_us, answer_meta, body)
+        flush_output()
+        self._link.send(frames.REPLY, number, status, took_us, answer_meta, body)
         return took_us
 
     def _stream(self, number, meta, pieces):
         """Sends the reply piece by piece; (status, body) of the frame that ends it."""
-        with self._send_lock:
-            self._link.send(frames.HEAD, number, meta=meta)
+        self._link.send(frames.HEAD, number, meta=meta)
         try:
             for piece in pieces:
                 for at in range(0, len(piece), CHUNK_BYTES):
-                    with self._send_lock:
-                        self._link.send(frames.CHUNK, number, payload=piece[at:at + CHUNK_BYTES])
+                    self._link.send(frames.CHUNK, number, payload=piece[at:at + CHUNK_BYTES])
         except SystemExit as leaving:
             _leave(leaving.code)
         except BaseException as error:  # noqa: BLE001  the reader learns that the body broke off
             return frames.HANDLED_ERROR, error_body(error)
         return frames.OK, b""
 
-    def hook(self, number, name):
+    def hook(self, number, meta):
         """Runs a lifecycle hook; what it raises is logged and changes nothing."""
-        handler = self._configuration[{"preStop": "pre_stop", "preFreeze": "pre_freeze"}[name]]
+        name, request_id, triple = (meta.split(b"\1") + [b"", self._credentials_bytes])[:3]  # an older server sends the name alone
+        if triple != self._credentials_bytes:
+            self._set_credentials(triple)
+        context = self._context(request_id.decode(), 0)
+        handler = self._configuration[{b"preStop": "pre_stop", b"preFreeze": "pre_freeze"}[name]]
         try:
             if handler:
-                _resolve(handler, self._configuration["code"])(self._context("", 0))
+                _resolve(handler, self._configuration["code"])(context)
         except SystemExit as leaving:
             _leave(leaving.code)
         except BaseException as error:  # noqa: BLE001
             body = error.body if isinstance(error, _InitFailure) else error_body(error)
-            print(f"{name} failed: {body.decode()}", file=sys.stderr)
-        with self._send_lock:
-            self._link.send(frames.REPLY, number)
+            print(f"{name.decode()} failed: {body.decode()}", file=sys.stderr)
+        flush_output()
+        self._link.send(frames.REPLY, number)
 
     def _serve(self, kind, retries, number, meta, payload):
         """Microseconds that it took; 0 for a hook."""
         if kind == frames.CALL:
             return self.call(retries, number, meta, payload)
-        self.hook(number, meta.decode())
+        self.hook(number, meta)
         return 0
 
     def run(self):
-        if self._configuration["concurrency"] > 1:
-            return self._run_threads()
         while frame := self._link.receive():
             self._place.after_call(self._serve(*frame))
-
-    def _run_threads(self):
-        from concurrent.futures import ThreadPoolExecutor
-        pool = ThreadPoolExecutor(self._configuration["concurrency"])
-        while frame := self._link.receive():
-            pool.submit(self._serve, *frame)
 
 
 def _leave(code):
     """sys.exit() in a handler ends the process, as it does in a script; the platform answers for it."""
     if isinstance(code, str):
         print(code, file=sys.stderr)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    flush_output()
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
@@ -352,12 +365,15 @@ def serve(configuration):
     except SystemExit as leaving:
         _leave(leaving.code)
     except _InitFailure as failure:
+        flush_output()
         link.send(frames.FAILED, payload=failure.body)
         return
     ended = time.perf_counter_ns()
+    flush_output()
     meta = json.dumps({"memfd": True, "import_us": (server.imported_ns - began) // 1000, "init_us": (ended - server.imported_ns) // 1000})
     link.send(frames.READY, duration_us=(ended - began) // 1000, meta=meta.encode())
     server.run()
+    flush_output()
     os._exit(0)  # the server has closed the stream: the polite end
 
 

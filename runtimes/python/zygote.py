@@ -8,6 +8,7 @@ Messages on descriptor 3 (sequenced packets; the server's side is src/runtime/zy
   zygote -> server   b"R" when forks may be asked for
   server -> zygote   b"F" + token, descriptors          fork a worker, which enters its cgroup by writing "0" to each of them
                      b"A" + token, descriptors          the same, ahead of need: the worker rehearses before it waits for its start
+                     b"S" or b"C" + token               a worker and its process group stop where they are, or go on
   zygote -> server   b"f" + token, three descriptors    its frame stream, its output, its pidfd
   zygote -> server   b"x" + token + wait status         a worker has ended
 The server's end closing is the order to end."""
@@ -19,6 +20,7 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import struct
 import sys
@@ -36,6 +38,7 @@ MAX_SCANNED_FILES, MAX_SCANNED_BYTES = 64, 1 << 20  # enough for any handler's o
 
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([A-Za-z_][\w.]*)[ \t]+import[ \t]+([^\n#]+)|import[ \t]+([^\n#]+))", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
+_SIGNALS = {b"S": signal.SIGSTOP, b"C": signal.SIGCONT}
 
 
 def imported_names(source):
@@ -92,6 +95,7 @@ class Zygote:
         self._control = control
         self._configuration = configuration
         self._workers = {}  # pidfd -> (pid, token)
+        self._pids = {}  # token -> pid
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY) if configuration["isolated"] else -1
@@ -104,7 +108,10 @@ class Zygote:
                     message, entries, _, _ = socket.recv_fds(self._control, 64, MAX_ENTRIES)
                     if not message:
                         return
-                    self._fork(message[1:], entries, message[:1] == b"A")
+                    if message[:1] in _SIGNALS:
+                        self._signal(message[1:], _SIGNALS[message[:1]])
+                    else:
+                        self._fork(message[1:], entries, message[:1] == b"A")
                 else:
                     self._ended(fd)
 
@@ -121,6 +128,7 @@ class Zygote:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
         self._workers[pidfd] = (pid, token)
+        self._pids[token] = pid
         self._poll.register(pidfd, select.POLLIN)
         self._control.sendmsg(
             [b"f" + token],
@@ -128,8 +136,13 @@ class Zygote:
         frames.close()
         os.close(output)
 
+    def _signal(self, token, number):
+        if pid := self._pids.get(token):  # not waited for yet, so the number is still its own
+            os.killpg(pid, number)
+
     def _ended(self, pidfd):
         pid, token = self._workers.pop(pidfd)
+        del self._pids[token]
         self._poll.unregister(pidfd)
         os.close(pidfd)
         _, status = os.waitpid(pid, 0)

@@ -101,18 +101,19 @@ void flush_output() {
   std::cout.flush();
 }
 
-// request id \1 keys \1 http
-struct CallMeta {
-  std::string_view request_id, keys, http;
-};
+}  // namespace
 
-CallMeta split(std::string_view meta) {
+CallMeta call_meta(std::string_view meta) {
   size_t first = meta.find('\1'), second = first == meta.npos ? first : meta.find('\1', first + 1);
   if (second == meta.npos) throw LinkError("a call without its three fields");
   return {meta.substr(0, first), meta.substr(first + 1, second - first - 1), meta.substr(second + 1)};
 }
 
-}  // namespace
+HookMeta hook_meta(std::string_view meta) {
+  if (meta.find('\1') == meta.npos) return {meta, {}, {}};
+  CallMeta parts = call_meta(meta);
+  return {parts.request_id, parts.keys, parts.http};
+}
 
 std::string error_body(std::string_view message, std::string_view type) { return error_json(message, type, {}); }
 
@@ -133,11 +134,24 @@ std::string error_body() {
   }
 }
 
-void Caller::run(const Function::Hook& hook, std::string_view keys, std::string_view request_id) const {
+void Caller::run(const Function::Hook& hook, std::string_view request_id, std::string_view keys) const {
   if (!hook) return;
   Context context(about_, request_id, keys, 0, Clock::now());
   watch_throws();
   hook(context);
+}
+
+std::string Caller::run_hook(const HookMeta& hook) const try {
+  if (hook.name != "preStop" && hook.name != "preFreeze") throw LinkError("no hook is called '" + std::string(hook.name) + "'");
+  run(hook.name == "preStop" ? function_.pre_stop() : function_.pre_freeze(), hook.request_id, hook.keys);
+  return {};
+} catch (abi::__forced_unwind&) {
+  throw;  // a thread is being cancelled
+} catch (...) {
+  std::string error = error_body();
+  flush_output();
+  Log(about_.log_fd, hook.request_id).error(hook.name, " failed: ", error);
+  return error;
 }
 
 Caller::Time Caller::answer(const Frame& frame, Time began, When when) {
@@ -145,7 +159,7 @@ Caller::Time Caller::answer(const Frame& frame, Time began, When when) {
 }
 
 Caller::Time Caller::answer_call(const Frame& frame, Time began, When when) {
-  CallMeta meta = split(frame.meta);
+  CallMeta meta = call_meta(frame.meta);
   Request request(meta.http, frame.payload);
   Context context(about_, meta.request_id, meta.keys, frame.header.retries, began);
   FrameHeader header{.kind = FrameKind::reply, .call = frame.header.call};
@@ -185,16 +199,9 @@ void Caller::stream(const Reply& reply, uint32_t call, bool http) {
 }
 
 Caller::Time Caller::answer_hook(const Frame& frame, Time began) {
-  FrameHeader header{.kind = FrameKind::reply, .call = frame.header.call};
-  std::string body;
-  try {
-    if (frame.meta != "preStop" && frame.meta != "preFreeze") throw LinkError("no hook is called '" + std::string(frame.meta) + "'");
-    run(frame.meta == "preStop" ? function_.pre_stop() : function_.pre_freeze(), {});
-  } catch (...) {
-    header.status = FrameStatus::handled_error;
-    body = error_body();
-  }
-  return finish(header, began, {}, body, When::now);
+  std::string error = run_hook(hook_meta(frame.meta));
+  FrameHeader header{.kind = FrameKind::reply, .status = error.empty() ? FrameStatus::ok : FrameStatus::handled_error, .call = frame.header.call};
+  return finish(header, began, {}, error, When::now);
 }
 
 }  // namespace mayfly::detail

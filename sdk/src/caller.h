@@ -14,6 +14,16 @@ namespace mayfly::detail {
 std::string error_body();
 std::string error_body(std::string_view message, std::string_view type);
 
+// What the meta of a frame says (frame.h of Mayfly). Views of it.
+struct CallMeta {
+  std::string_view request_id, keys, http;  // keys: id \0 secret \0 token
+};
+struct HookMeta {
+  std::string_view name, request_id, keys;  // an older server sends the name alone
+};
+CallMeta call_meta(std::string_view meta);  // throws LinkError
+HookMeta hook_meta(std::string_view meta);
+
 class Caller {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -23,8 +33,10 @@ class Caller {
   // Answers a call or hook frame. `began`: when its turn came; returns when it was done, so that one look at the clock serves two calls.
   Time answer(const Frame& frame, Time began, When when);
 
-  // Runs a hook if the function has it; throws what it throws.
-  void run(const Function::Hook& hook, std::string_view keys, std::string_view request_id = {}) const;
+  // Runs an initializer or hook if the function has it; throws what it throws.
+  void run(const Function::Hook& hook, std::string_view request_id, std::string_view keys) const;
+  // Runs "preStop" or "preFreeze". What it throws is logged and returned as the body of an error, empty when all is well.
+  std::string run_hook(const HookMeta& hook) const;
 
  private:
   const Function& function_;

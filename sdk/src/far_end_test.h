@@ -63,8 +63,9 @@ class FarEnd {
   }
   bool imported() const { return imported_; }  // it said that its initializer began
 
-  static std::string meta(std::string_view http = "", std::string_view request_id = "r-1") {
-    return std::string(request_id) + '\1' + std::string("id\0secret\0token", 15) + '\1' + std::string(http);
+  static constexpr std::string_view kKeys{"id\0secret\0token", 15};
+  static std::string meta(std::string_view http = "", std::string_view request_id = "r-1", std::string_view keys = kKeys) {
+    return std::string(request_id) + '\1' + std::string(keys) + '\1' + std::string(http);
   }
   static std::string bytes(FrameHeader header, std::string_view meta, std::string_view payload) {
     header.meta_size = static_cast<uint32_t>(meta.size());
@@ -110,8 +111,11 @@ class FarEnd {
     ::close(file);
     return receive();
   }
-  Received hook(std::string_view name) {
-    send({.kind = FrameKind::hook, .call = 9}, name, "");
+  Received hook(std::string_view name, std::string_view request_id = "h-1", std::string_view keys = kKeys) {
+    return hook_frame(std::string(name) + '\1' + std::string(request_id) + '\1' + std::string(keys));
+  }
+  Received hook_frame(std::string_view meta) {
+    send({.kind = FrameKind::hook, .call = 9}, meta, "");
     return receive();
   }
 

@@ -95,7 +95,7 @@ const Function* Instance::start(const Frame& frame) {
   if (!why.empty()) return fail(error_body(why, "HandlerNotFound")), nullptr;
   try {
     if (function->initializer()) link_.send({.kind = FrameKind::imported}, {}, {}, When::now);
-    Caller(*function, about_, link_).run(function->initializer(), keys_);
+    Caller(*function, about_, link_).run(function->initializer(), start["request_id"].text(), keys_);
   } catch (...) {
     return fail(error_body()), nullptr;
   }
@@ -112,22 +112,38 @@ int Instance::run() try {
   const Function* function = start(*frame);
   if (!function) return 1;
   Caller caller(*function, about_, link_);
-  bool alone = concurrency_ == 1 || function->runs_on_one_thread();
-  bool was_stopped = alone ? serve_on_this_thread(caller) : serve_on_threads(caller);
-  if (!was_stopped) caller.run(function->pre_stop(), keys_);  // the server closed the link without asking for it
+  alone_ = concurrency_ == 1 || function->runs_on_one_thread();
+  if (alone_) serve_on_this_thread(caller);
+  else serve_on_threads(caller);
+  if (!stopped_) caller.run_hook({"preStop", {}, keys_});  // the server closed the link without asking for it
   return 0;
 } catch (const std::exception& error) {
   complain(error);
   return 1;
 }
 
-// True if the pre-stop hook was asked for.
-bool Instance::serve_on_this_thread(Caller& caller) {
-  bool stopped = false;
+// A call or hook, with what the instance notes of it. setenv is no call to make beside threads that read the environment.
+std::optional<Frame> Instance::next() {
+  auto frame = link_.next();
+  if (!frame) return frame;
+  if (frame->header.kind == FrameKind::start) throw LinkError("a second start");
+  std::string_view keys;
+  if (frame->header.kind == FrameKind::hook) {
+    HookMeta hook = hook_meta(frame->meta);
+    stopped_ |= hook.name == "preStop";
+    keys = hook.keys;
+  } else {
+    keys = call_meta(frame->meta).keys;
+  }
+  if (keys.empty() || keys == keys_) return frame;
+  keys_ = keys;
+  if (alone_) set_keys(keys_);
+  return frame;
+}
+
+void Instance::serve_on_this_thread(Caller& caller) {
   auto flushed = Clock::now(), ended = flushed;
-  while (auto frame = link_.next()) {
-    if (frame->header.kind == FrameKind::start) throw LinkError("a second start");
-    stopped |= frame->header.kind == FrameKind::hook && frame->meta == "preStop";
+  while (auto frame = next()) {
     auto began = Clock::now();
     ended = caller.answer(*frame, began, When::later);
     place_->after_call(ended - began);
@@ -136,18 +152,11 @@ bool Instance::serve_on_this_thread(Caller& caller) {
       flushed = ended;
     }
   }
-  return stopped;
 }
 
-bool Instance::serve_on_threads(Caller& caller) {
-  bool stopped = false;
+void Instance::serve_on_threads(Caller& caller) {
   Crew crew(caller, concurrency_);
-  while (auto frame = link_.next()) {
-    if (frame->header.kind == FrameKind::start) throw LinkError("a second start");
-    stopped |= frame->header.kind == FrameKind::hook && frame->meta == "preStop";
-    crew.add(*frame);
-  }
-  return stopped;
+  while (auto frame = next()) crew.add(*frame);
 }
 
 Crew::~Crew() {

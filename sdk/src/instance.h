@@ -34,15 +34,18 @@ class Instance {
   const std::vector<Function>& functions_;
   const std::string program_;
   InstanceAbout about_;
-  std::string keys_;  // of the start: for hooks
+  std::string keys_;            // as they came last
   size_t concurrency_ = 1;
+  bool alone_ = true;           // one thread serves: the environment's keys follow
+  bool stopped_ = false;        // the pre-stop hook was asked for
   std::optional<Place> place_;  // of the reading thread
 
   const Function* start(const Frame& frame);
   void take(const Json& start);
   void fail(std::string body);
-  bool serve_on_this_thread(Caller& caller);
-  bool serve_on_threads(Caller& caller);
+  std::optional<Frame> next();
+  void serve_on_this_thread(Caller& caller);
+  void serve_on_threads(Caller& caller);
 };
 
 // Threads that run calls, made as they are needed.

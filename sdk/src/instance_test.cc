@@ -132,6 +132,73 @@ TEST(SdkInstance, HooksRunAndAreAnswered) {
   EXPECT_EQ(ran, "freeze stop ") << "and not again when the link closes";
 }
 
+TEST(SdkInstance, AnOlderServerAsksForAHookByItsNameAlone) {
+  std::string ran;
+  FarEnd far({echo().pre_freeze([&](Context&) { ran += "freeze "; }).pre_stop([&](Context& context) { ran += "stop " + std::string(context.request_id()); })});
+  far.start();
+  EXPECT_EQ(far.hook_frame("preFreeze").header.status, FrameStatus::ok);
+  EXPECT_EQ(far.hook_frame("preStop").header.status, FrameStatus::ok);
+  EXPECT_EQ(far.close(), 0);
+  EXPECT_EQ(ran, "freeze stop ");
+}
+
+constexpr std::string_view kOtherKeys{"id2\0secret2\0token2", 18}, kThirdKeys{"id3\0secret3\0token3", 18};
+
+std::string seen(const Context& context) {
+  auto keys = context.credentials();
+  std::string out(context.request_id());
+  for (std::string_view each : {keys.access_key_id, keys.access_key_secret, keys.security_token}) out.append(" ").append(each);
+  for (const char* name : {"ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN"}) out.append(" ").append(std::getenv(("ALIBABA_CLOUD_" + std::string(name)).c_str()));
+  return out + "\n";
+}
+
+TEST(SdkInstance, CallsInitializersAndHooksHaveTheRequestAndTheKeysThatAreSent) {
+  std::string all;
+  auto note = [&](Context& context) { all += seen(context); };
+  FarEnd far({function("notes", [&](Event, Context& context) { note(context); }).initializer(note).pre_freeze(note).pre_stop(note)});
+  Json start = FarEnd::start_json();
+  start["request_id"] = "i-1";
+  far.start(start);
+  far.send({.kind = FrameKind::call, .call = 1}, FarEnd::meta("", "r-1", kOtherKeys), "");
+  far.receive();
+  far.hook("preFreeze", "h-1", kThirdKeys);
+  far.call("");
+  EXPECT_EQ(far.close(), 0);
+  EXPECT_EQ(all,
+            "i-1 id secret token id secret token\n"
+            "r-1 id2 secret2 token2 id2 secret2 token2\n"
+            "h-1 id3 secret3 token3 id3 secret3 token3\n"
+            "r-1 id secret token id secret token\n"
+            " id secret token id secret token\n")
+      << "the last is the end that nobody asked for";
+}
+
+TEST(SdkInstance, TheEnvironmentsKeysFollowWhereOneThreadServes) {
+  for (auto [threads, expected] : {std::pair{false, "id2"}, std::pair{true, "id"}}) {
+    Function about = function("about", [](Event, Context& context) { return std::string(context.credentials().access_key_id) + " " + std::getenv("ALIBABA_CLOUD_ACCESS_KEY_ID"); });
+    FarEnd far({threads ? about : about.never_waits()});
+    far.start(FarEnd::start_json("program", 2));
+    far.send({.kind = FrameKind::call, .call = 1}, FarEnd::meta("", "r-1", kOtherKeys), "");
+    EXPECT_EQ(far.receive().payload, std::string("id2 ") + expected);
+  }
+}
+
+TEST(SdkInstance, WhatAHookThrowsIsLoggedWithItsTraceAndChangesNothing) {
+  testing::internal::CaptureStdout();
+  {
+    FarEnd far({echo().pre_freeze([](Context&) { throw Error("TooCold", "no"); }).pre_stop([](Context&) { throw 42; })});
+    far.start();
+    Received reply = far.hook("preFreeze");
+    EXPECT_EQ(reply.header.status, FrameStatus::handled_error);
+    EXPECT_EQ(reply.json()["errorType"].text(), "TooCold");
+    EXPECT_EQ(far.call("x").payload, "x");
+    EXPECT_EQ(far.close(), 0) << "nor does one at the end";
+  }
+  std::string log = testing::internal::GetCapturedStdout();
+  EXPECT_NE(log.find("Z h-1 [ERROR] preFreeze failed: {\"errorMessage\":\"no\",\"errorType\":\"TooCold\",\"stackTrace\":["), log.npos) << log;
+  EXPECT_NE(log.find("Z  [ERROR] preStop failed: {"), log.npos) << log;
+}
+
 TEST(SdkInstance, PreStopRunsWhenTheServerJustCloses) {
   bool stopped = false;
   FarEnd far({echo().pre_stop([&](Context&) { stopped = true; })});

@@ -160,6 +160,11 @@ std::optional<Hook> initializer(const Function& function) {
   return Hook{.handler = function.initializer, .timeout_s = function.initialization_timeout_s, .command = {}};
 }
 
+int64_t initialization_limit_s(const Function& function) {
+  auto hook = initializer(function);
+  return hook ? hook->timeout_s : function.initialization_timeout_s;
+}
+
 Result<void> validate_lifecycle(const Function& function) {
   const json::value vendor = function.vendor;
   MAYFLY_TRY([[maybe_unused]] auto runtime, read_runtime(vendor));

@@ -55,6 +55,8 @@ std::optional<Hook> pre_stop(const Function& function);
 std::optional<Hook> pre_freeze(const Function& function);
 // Function::initializer with initialization_timeout_s, or instanceLifecycleConfig.initializer of the later API, which wins.
 std::optional<Hook> initializer(const Function& function);
+// How long that may take; of a function without one, its start. Seconds.
+int64_t initialization_limit_s(const Function& function);
 
 // Whether everything above can be read; invalid with the member's name otherwise.
 Result<void> validate_lifecycle(const Function& function);

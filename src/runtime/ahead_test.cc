@@ -15,7 +15,7 @@ class Alone final : public InstanceFactory {
  public:
   Alone(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rng& rng) : host_(shard, doors, std::move(options), rng), executor(host_) {}
   io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) override { return executor.start(std::move(context)); }
-  io::Task<void> prepare(std::shared_ptr<const functions::Runnable> runnable) override { return executor.prepare(std::move(runnable)); }
+  void expect(const functions::Runnable& runnable) override { executor.expect(runnable); }
   io::Task<void> forget(std::string key, uint64_t revision) override { return executor.forget(std::move(key), revision); }
   io::Task<void> stop() override {
     co_await executor.stop();
@@ -150,6 +150,19 @@ TEST_F(PythonAhead, AFunctionsFirstStartTakesTheInterpreterThatIsReady) {
   stop(std::move(other));
 }
 
+TEST_F(PythonAhead, FunctionsThatMayBeCalledSoonFindOneInterpreterForAllOfThem) {
+  auto one = function("def handler(event, context):\n    return 1\n"), other = function("def handler(event, context):\n    return 2\n");
+  on_shard([&] {
+    for (const auto& each : {one, other}) factory_->expect(*each);
+  });
+  wait_until([this] { return executor_->interpreters().ready() == 1; });
+  wait<void>([this] { return io::sleep_us(shard_, 100'000); });
+  EXPECT_EQ(on_its_thread<size_t>([this] { return executor_->ready(); }), 1u);
+  auto instance = started(one);
+  EXPECT_EQ(on_its_thread<size_t>([this] { return executor_->interpreters().found(); }), 1u);
+  stop(std::move(instance));
+}
+
 class ProgramAhead : public Ahead<FramedFactory> {
  protected:
   std::shared_ptr<functions::Runnable> program() {
@@ -188,6 +201,22 @@ TEST_F(ProgramAhead, AStartReleasesTheSandboxThatIsReadyAndItsProgramHasNotBegun
   EXPECT_EQ(call(*second, "").body, R"([["began"], "at the second", "STS.key", "/code"])");
   wait_ready(2);
   stop(std::move(second));
+}
+
+TEST_F(ProgramAhead, WhatItWasGrantedStandsBeforeItBegins) {
+  auto runnable = program();
+  std::string path = runnable->code_path + "/faces";
+  std::filesystem::rename(path, path + ".py");
+  sys::write_file(path, "#!/bin/bash\nif (exec 9<>/dev/tcp/127.0.0.1/5432) 2>/dev/null; then > /tmp/reached; fi\nexec /usr/bin/python3 /code/faces.py\n", 0755);
+  for (size_t i = 1; i < functions::kMaxEgressRules; ++i) runnable->function.egress.push_back(fmt::format("host-{}.example.com:80", i));
+  runnable->function.egress.push_back("localhost:5432");  // the last, when the others have taken their time
+  for (size_t ready : {1, 2}) {  // a start for which a sandbox is made, and one that takes what is ready
+    auto instance = started(runnable);
+    EXPECT_NE(call(*instance, "").body.find("reached"), std::string::npos) << ready;
+    wait_ready(ready);
+    stop(std::move(instance));
+  }
+  EXPECT_EQ(on_its_thread<size_t>([this] { return executor_->own().found(); }), 1u);
 }
 
 TEST_F(ProgramAhead, OfAnotherRevisionNothingIsTaken) {

@@ -11,92 +11,79 @@ constexpr uint16_t kApiPort = 9001;                   // T1.3; the vendors' docu
 // Until a program asks for its first call: Lambda grants 10 s, and FC's initializer comes later. SCF counts by initTimeout alone (T1.2).
 constexpr int64_t kBeginUs = 10 * kMicrosPerSecond;
 constexpr int64_t kTermGraceUs = 500 * kMicrosPerMilli;   // between SIGTERM and SIGKILL, as Lambda's shutdown phase
-constexpr int64_t kFreezeAfterUs = kMicrosPerSecond;      // without a call, an instance is told that it may be frozen
 
 class ApiInstance final : public Instance {
  public:
-  ApiInstance(Host& host, Rng& rng, std::shared_ptr<ApiLink> link, const StartContext& context, StartPhases phases)
-      : host_(host), rng_(rng), link_(std::move(link)), credentials_(context.credentials), phases_(phases) {
+  ApiInstance(Host& host, std::shared_ptr<ApiLink> link, const StartContext& context, StartPhases phases)
+      : host_(host), link_(std::move(link)), credentials_(context.credentials), phases_(phases) {
     const Runtime* runtime = find_runtime(context.runnable->function.runtime);
     if (runtime->contract != Contract::fc) return;
     pre_stop_ = functions::pre_stop(context.runnable->function);
     pre_freeze_ = functions::pre_freeze(context.runnable->function);
   }
-  ~ApiInstance() override {
-    cancel_freeze();
-    link_->process().kill();  // stopped already, unless its owner gave up
-  }
+  ~ApiInstance() override { link_->process().kill(); }  // stopped already, unless its owner gave up
 
   const std::string& id() const override { return link_->process().id(); }
-  bool alive() const override { return link_->process().alive(); }
+  bool alive() const override { return link_->alive(); }
   StartPhases phases() const override { return phases_; }
 
   io::Task<Reply> call(Call call) override {
-    cancel_freeze();
-    credentials_ = call.credentials;
-    Reply reply = co_await link_->call(std::move(call));
-    if (pre_freeze_ && link_->idle() && alive()) {
-      cancel_freeze();
-      freeze_timer_ = host_.shard().call_at(host_.shard().now_us() + kFreezeAfterUs, [this] {
-        freeze_timer_ = 0;
-        host_.spawn(hook(link_, hook_call(*pre_freeze_), CallType::pre_freeze));
-      });
-    }
-    co_return reply;
+    if (pre_stop_ || pre_freeze_) credentials_ = call.credentials;
+    return link_->call(std::move(call));
+  }
+
+  // A program that has not asked for its next call is at work still.
+  io::Task<void> freeze() override {
+    if (pre_freeze_ && link_->idle() && alive()) co_await run(CallType::pre_freeze, *pre_freeze_);
+    if (link_->idle()) link_->process().freeze();
   }
 
   // The hook has a time of its own, beyond the grace of the end.
   io::Task<void> stop(io::Deadline deadline) override {
-    cancel_freeze();
     auto& process = link_->process();
+    process.stay_awake();
     if (auto pre_stop = std::exchange(pre_stop_, std::nullopt); pre_stop && alive()) {
       int64_t grace_us = deadline.at_us - host_.shard().now_us();
-      co_await hook(link_, hook_call(*pre_stop), CallType::pre_stop);
+      co_await run(CallType::pre_stop, *pre_stop);
       deadline = io::Deadline::after_us(host_.shard(), std::max<int64_t>(0, grace_us));
     }
-    if (alive()) process.terminate();
+    if (process.alive()) process.terminate();
     if (co_await process.gone(deadline.sooner(io::Deadline::after_us(host_.shard(), kTermGraceUs))) == io::Wait::timed_out) process.kill();
     co_await process.gone();
   }
 
  private:
-  Call hook_call(const functions::Hook& hook) {
-    auto deadline = io::Deadline::after_us(host_.shard(), hook.timeout_s * kMicrosPerSecond);
-    return {.request_id = uuid(rng_), .payload = {}, .http = {}, .credentials = credentials_, .deadline = deadline};
-  }
   // Whatever comes of it, it is over at its deadline.
-  static io::Task<void> hook(std::shared_ptr<ApiLink> link, Call call, CallType type) { (void)co_await link->run(std::move(call), type); }
-
-  void cancel_freeze() {
-    if (freeze_timer_ != 0) host_.shard().cancel(std::exchange(freeze_timer_, 0));
+  io::Task<void> run(CallType type, functions::Hook hook) {
+    auto deadline = io::Deadline::after_us(host_.shard(), hook.timeout_s * kMicrosPerSecond);
+    (void)co_await link_->run({.request_id = host_.new_request_id(), .payload = {}, .http = {}, .credentials = credentials_, .deadline = deadline}, type);
   }
 
   Host& host_;
-  Rng& rng_;
   std::shared_ptr<ApiLink> link_;  // shared with the requests in progress
   auth::Credentials credentials_;  // the last ones seen, for hooks
   StartPhases phases_;
   std::optional<functions::Hook> pre_stop_, pre_freeze_;  // pre_stop_ until it has run
-  io::Loop::TimerId freeze_timer_ = 0;
 };
 
-// FC's SDKs print the lines that stand around each call's output. So does the platform, for programs of every kind: theirs go.
+bool is_call_line(std::string_view line) {
+  if (!line.starts_with("FC ")) return false;
+  for (const char* what : {"Invoke", "Initialize", "PreFreeze", "PreStop"})
+    for (const char* side : {"Start", "End"})
+      if (line.substr(3).starts_with(fmt::format("{} {} RequestId: ", what, side))) return true;
+  return false;
+}
+
+// FC's SDKs print the lines that stand around the output of each call and hook. So does the platform, for programs of every kind: theirs go.
 std::string without_call_lines(std::string text) {
   std::string kept;
   for (size_t at = 0; at < text.size();) {
     size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
     std::string_view line = std::string_view(text).substr(at, end - at);
-    if (!line.starts_with("FC Invoke Start RequestId: ") && !line.starts_with("FC Invoke End RequestId: ")) kept += line;
+    if (!is_call_line(line)) kept += line;
     at = end;
   }
   return kept;
-}
-
-StartContext without_call_lines(StartContext context) {
-  context.printed = [printed = std::move(context.printed)](const std::string& instance, const std::string& request, std::string text) {
-    if (std::string kept = without_call_lines(std::move(text)); printed && !kept.empty()) printed(instance, request, std::move(kept));
-  };
-  return context;
 }
 
 Failure<StartError> timed_out(int64_t seconds, std::string_view what) {
@@ -122,6 +109,7 @@ io::Task<Expected<ApiFactory::Launched, StartError>> ApiFactory::launch(StartCon
     plan.doors.push_back(address.port);
   }
   plan.confined = true;
+  plan.held = !function.egress.empty();
   plan.command = {program};
   plan.environment = as_list(api_environment(context, options, contract, address, host_.shard().clock().wall_us()));
   plan.cores = io::usable_cores();
@@ -132,14 +120,13 @@ io::Task<Expected<ApiFactory::Launched, StartError>> ApiFactory::launch(StartCon
     out.listener = host_.shard().adopt_listener(std::move(doors[own_door]));
     doors.erase(doors.begin() + static_cast<ptrdiff_t>(own_door));
   }
-  co_await host_.open_door(out.box, context.runnable);
+  MAYFLY_CO_TRY_VOID(co_await host_.open_door(out.box, context.runnable));
   co_return out;
 }
 
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> ApiFactory::start(StartContext context) {
   int64_t began_us = host_.shard().now_us();
   Contract contract = find_runtime(context.runnable->function.runtime)->contract;
-  if (contract == Contract::fc) context = without_call_lines(std::move(context));
   Expected<Launched, StartError> launched;
   try {
     launched = co_await launch(context, contract);
@@ -149,6 +136,8 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> ApiFactory::start(Star
   if (!launched) co_return std::unexpected(launched.error());
   StartPhases phases{.sandbox_us = host_.shard().now_us() - began_us};
   auto process = host_.program_of(std::move(launched->box), context, launched->instance_id);
+  Host::Starting starting(host_, process);
+  if (contract == Contract::fc) process->filter_output(without_call_lines);
   auto link = std::make_shared<ApiLink>(host_.shard(), context, contract, process);
   server_.open(launched->instance_id, std::move(launched->listener), link);
   process->at_end([this, weak = std::weak_ptr(link), id = launched->instance_id] {
@@ -161,7 +150,7 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> ApiFactory::start(Star
     begun.error().phases = phases;
     co_return std::unexpected(std::move(begun).error());
   }
-  co_return std::make_unique<ApiInstance>(host_, rng_, link, context, phases);
+  co_return std::make_unique<ApiInstance>(host_, link, context, phases);
 }
 
 io::Task<Expected<void, StartError>> ApiFactory::begin(std::shared_ptr<ApiLink> link, StartContext context, Contract contract, StartPhases& phases) {
@@ -193,7 +182,7 @@ io::Task<Expected<void, StartError>> ApiFactory::begin(std::shared_ptr<ApiLink> 
 io::Task<Expected<void, StartError>> ApiFactory::initialize(std::shared_ptr<ApiLink> link, StartContext context) {
   auto hook = functions::initializer(context.runnable->function);
   auto deadline = io::Deadline::after_us(host_.shard(), hook->timeout_s * kMicrosPerSecond);
-  Call call{.request_id = uuid(rng_), .payload = {}, .http = {}, .credentials = context.credentials, .deadline = deadline};
+  Call call{.request_id = host_.new_request_id(), .payload = {}, .http = {}, .credentials = context.credentials, .deadline = deadline};
   auto reply = co_await link->run(std::move(call), CallType::initializer);
   if (!reply) co_return std::unexpected(timed_out(hook->timeout_s, "the initializer has not returned"));
   if (reply->kind == Reply::Kind::ok) co_return Expected<void, StartError>{};
@@ -202,7 +191,6 @@ io::Task<Expected<void, StartError>> ApiFactory::initialize(std::shared_ptr<ApiL
   co_return std::unexpected(failed_start(link->process(), context.runnable->function, {}));
 }
 
-io::Task<void> ApiFactory::prepare(std::shared_ptr<const functions::Runnable>) { co_return; }  // nothing of a program can be shared
 io::Task<void> ApiFactory::forget(std::string, uint64_t) { co_return; }
 
 }  // namespace mayfly::runtime

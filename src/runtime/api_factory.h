@@ -13,11 +13,10 @@ namespace mayfly::runtime {
 
 class ApiFactory final : public InstanceFactory {
  public:
-  ApiFactory(Host& host, Rng& rng) : host_(host), rng_(rng), server_(host.shard()) {}
+  explicit ApiFactory(Host& host) : host_(host), server_(host.shard()) {}
   ~ApiFactory() override = default;
 
   io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) override;
-  io::Task<void> prepare(std::shared_ptr<const functions::Runnable> runnable) override;
   io::Task<void> forget(std::string key, uint64_t revision) override;
   io::Task<void> stop() override { return server_.drain(); }
 
@@ -33,7 +32,6 @@ class ApiFactory final : public InstanceFactory {
   io::Task<Expected<void, StartError>> initialize(std::shared_ptr<ApiLink> link, StartContext context);
 
   Host& host_;
-  Rng& rng_;
   ApiServer server_;
 };
 

@@ -88,7 +88,7 @@ struct Asked {
   json::object headers, queries;  // {name: [values]}; header names in lower case
 };
 Asked asked(std::string_view http) {
-  Asked out{.http = parse_json(http).value_or(json::object())};
+  Asked out{.http = parse_json_of_bytes(http).value_or(json::object())};
   out.method = string_or(out.http, "method", "GET");
   out.path = string_or(out.http, "path", "/");
   std::string uri = string_or(out.http, "requestURI");

@@ -18,6 +18,14 @@ std::string_view prefix_of(Contract contract) {
   }
 }
 
+std::string_view name_of(CallType hook) {
+  switch (hook) {
+    case CallType::initializer: return "Initialize";
+    case CallType::pre_stop: return "PreStop";
+    default: return "PreFreeze";
+  }
+}
+
 http::Response wrong_method(std::string allowed) {
   auto response = api_refused(405, "MethodNotAllowed", fmt::format("this path of the runtime API takes {}", allowed));
   response.headers.add("Allow", std::move(allowed));
@@ -35,18 +43,24 @@ Reply ApiLink::failed(int scf_code, std::string_view type, std::string_view mess
 
 io::Task<std::optional<Reply>> ApiLink::run(Call call, CallType type) {
   auto job = std::make_shared<Job>(shard_, std::move(call), type);
-  if (ended_ || !process_->alive()) co_return Reply{.kind = Reply::Kind::not_started};
+  if (ended_ || !alive()) co_return Reply{.kind = Reply::Kind::not_started};
+  process_->thaw();  // it may have yet to ask
   waiting_.push_back(job);
   hand_out();
   auto reply = co_await job->reply.wait(job->call.deadline);
   if (reply) co_return reply;
   std::erase(waiting_, job);
-  if (holds(job)) running_.erase(job->call.request_id);
+  if (holds(job)) {
+    running_.erase(job->call.request_id);
+    if (type != CallType::handle) process_->end_hook(name_of(type), job->call.request_id, "timed out");
+    else if (calls_run()) process_->end_call(job->call.request_id);  // else it is killed, and what it prints until then is this call's
+  }
   if (job->stream) job->stream->fail(http::BodyError::timed_out);
   co_return std::nullopt;
 }
 
 io::Task<Reply> ApiLink::call(Call call) {
+  if (!alive()) co_return Reply{.kind = Reply::Kind::not_started};
   if (call.streams && call.streams->body) {
     auto whole = co_await std::exchange(call.streams->body, nullptr)->read_all(kMaxPayloadBytes);
     if (!whole) co_return failed(406, "InvalidArgument", "the request's body is larger than a function of this runtime takes, or broke off");
@@ -56,14 +70,26 @@ io::Task<Reply> ApiLink::call(Call call) {
   int64_t began_us = shard_.now_us();
   std::string id = call.request_id;
   auto reply = co_await run(std::move(call), CallType::handle);
-  if (!reply) {
+  if (!reply) reply = co_await late(std::move(id), began_us);
+  reply->memory_bytes = process_->memory_bytes();
+  if (spoilt_ && !calls_run()) process_->kill();
+  co_return std::move(*reply);
+}
+
+io::Task<Reply> ApiLink::late(std::string id, int64_t began_us) {
+  spoilt_ = true;
+  for (auto& job : std::exchange(waiting_, {})) job->reply.set({.kind = Reply::Kind::not_started});
+  if (!calls_run()) {
     process_->kill();
     co_await process_->gone();
-    reply = process_->timed_out(began_us);
-    word_timeout(contract_, id, context_.runnable->function.timeout_s, shard_.clock().wall_us(), *reply);
   }
-  reply->memory_bytes = process_->memory_bytes();
-  co_return std::move(*reply);
+  Reply reply = process_->timed_out(began_us);
+  word_timeout(contract_, id, context_.runnable->function.timeout_s, shard_.clock().wall_us(), reply);
+  co_return reply;
+}
+
+bool ApiLink::calls_run() const {
+  return std::any_of(running_.begin(), running_.end(), [](const auto& each) { return each.second->type == CallType::handle; });
 }
 
 // Calls go to those who asked first; one whose id is running already, as of a caller that repeats itself, waits for it.
@@ -78,7 +104,8 @@ void ApiLink::hand_out() {
       waiting_.erase(job);
       poll.job->began_us = shard_.now_us();
       running_[poll.job->call.request_id] = poll.job;
-      process_->begin_call(poll.job->call.request_id);
+      if (poll.job->type == CallType::handle) process_->begin_call(poll.job->call.request_id);
+      else process_->begin_hook(name_of(poll.job->type), poll.job->call.request_id);
     }
     poll.woken.set();
   }
@@ -142,7 +169,8 @@ std::expected<ApiLink::JobPtr, http::Response> ApiLink::claim(const std::string&
 void ApiLink::finish(const JobPtr& job, Reply reply) {
   running_.erase(job->call.request_id);
   last_id_ = job->call.request_id;
-  process_->end_call(last_id_);
+  if (job->type == CallType::handle) process_->end_call(last_id_);
+  else process_->end_hook(name_of(job->type), last_id_, reply.kind == Reply::Kind::ok ? "" : error_line(reply.body));
   reply.run_us = shard_.now_us() - job->began_us;
   job->reply.set(std::move(reply));
   hand_out();  // one of the same id may wait

@@ -35,11 +35,12 @@ class ApiLink {
   // Until it asks for its first call, or says that it is ready (SCF); nullopt at the deadline.
   io::Task<std::optional<Started>> started(io::Deadline deadline) { co_return co_await started_.wait(deadline); }
 
-  // As Instance::call: at the deadline the program is killed.
+  // At the deadline the program is killed, unless other calls run on it: then it is killed once they have ended, and takes no further call.
   io::Task<Reply> call(Call call);
+  bool alive() const { return process_->alive() && !spoilt_; }  // it takes calls
   // The same for FC's hooks, without killing; nullopt at the deadline.
   io::Task<std::optional<Reply>> run(Call call, CallType type);
-  bool idle() const { return waiting_.empty() && running_.empty(); }
+  bool idle() const { return waiting_.empty() && running_.empty() && !polls_.empty(); }  // it has nothing to do and has asked for more
 
   // One request of the program.
   io::Task<http::Response> answer(http::Request request);
@@ -84,13 +85,15 @@ class ApiLink {
   Reply reply_of(const Job& job, std::string body, const http::Request& request) const;
   void finish(const JobPtr& job, Reply reply);
   bool holds(const JobPtr& job) const;
+  io::Task<Reply> late(std::string id, int64_t began_us);
+  bool calls_run() const;
 
   io::Shard& shard_;
   StartContext context_;
   Contract contract_;
   std::shared_ptr<Process> process_;  // shared with its tasks
   io::OneShot<Started> started_;
-  bool ended_ = false;
+  bool ended_ = false, spoilt_ = false;  // spoilt: a call took too long
   std::deque<JobPtr> waiting_;
   std::map<std::string, JobPtr> running_;  // by request id
   std::deque<Poll*> polls_;                // oldest first

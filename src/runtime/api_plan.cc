@@ -118,8 +118,12 @@ Variables scf_variables(const StartContext& context, const Places& inside, const
   return out;
 }
 
-Variables fc_variables(const ApiAddress& address) {
+Variables fc_variables(const StartContext& context, const ApiAddress& address) {
+  const auto& keys = context.credentials;
   Variables out;
+  out.defaults = {{"ALIBABA_CLOUD_ACCESS_KEY_ID", keys.access_key_id},
+                  {"ALIBABA_CLOUD_ACCESS_KEY_SECRET", keys.access_key_secret},
+                  {"ALIBABA_CLOUD_SECURITY_TOKEN", keys.security_token}};
   out.fixed = {{"FC_RUNTIME_API", fmt::format("127.0.0.1:{}", address.port)}, {"FC_INSTANCE_ID", address.instance_id}};
   return out;
 }
@@ -158,7 +162,7 @@ Environment api_environment(const StartContext& context, const RuntimeOptions& o
   Places inside = places(*context.runnable, options, contract);
   Variables own = contract == Contract::lambda ? lambda_variables(context, inside, address, wall_us)
                   : contract == Contract::scf  ? scf_variables(context, inside, address)
-                                               : fc_variables(address);
+                                               : fc_variables(context, address);
   const auto& chosen = context.runnable->function.environment;
   for (auto& [name, value] : own.defaults)
     if (!chosen.contains(name)) out[name] = joined(std::move(value), out[name]);

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "http/client.h"
 #include "runtime/api_http.h"
+#include "runtime/api_plan.h"
 #include "runtime/api_server.h"
 #include "sys/fault.h"
 #include "sys/process.h"
@@ -57,6 +58,17 @@ TEST(ApiWords, WhereLogsAndTracesGoIsToldWhenTheServiceSaysSo) {
   EXPECT_EQ(head.get("x-fc-tracing-jaeger-endpoint"), "http://traces.example/api");
   EXPECT_EQ(head.get("x-fc-tracing-opentracing-span-context"), "0f8fad5bd9cb469fa16570867728950e:a16570867728950e:0:1");
   EXPECT_EQ(head.get("x-fc-tracing-opentracing-span-baggages"), "e30=");
+}
+
+TEST(ApiWords, AnFcProgramFindsItsKeysInItsEnvironment) {
+  auto context = context_of("go1");
+  context.credentials = {"key", "secret", "token", 0};
+  auto found = api_environment(context, {}, Contract::fc, {.instance_id = "c-1", .port = 9001}, 0);
+  EXPECT_EQ(found["ALIBABA_CLOUD_ACCESS_KEY_ID"] + " " + found["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] + " " + found["ALIBABA_CLOUD_SECURITY_TOKEN"], "key secret token");
+  auto runnable = std::make_shared<functions::Runnable>(*context.runnable);
+  runnable->function.environment = {{"ALIBABA_CLOUD_ACCESS_KEY_ID", "its own"}};
+  context.runnable = runnable;
+  EXPECT_EQ(api_environment(context, {}, Contract::fc, {.instance_id = "c-1", .port = 9001}, 0)["ALIBABA_CLOUD_ACCESS_KEY_ID"], "its own");
 }
 
 TEST(ApiWords, TheHeadOfALambdaAndOfAnScfCall) {
@@ -192,9 +204,10 @@ class Conversation {
     co_return answer;
   }
   // Begins a call, whose reply comes later.
-  std::shared_ptr<io::OneShot<Reply>> begin(std::string id, std::string payload, std::string http = {}) {
+  std::shared_ptr<io::OneShot<Reply>> begin(std::string id, std::string payload, std::string http = {}, int64_t timeout_us = 10 * kMicrosPerSecond) {
     auto reply = std::make_shared<io::OneShot<Reply>>(shard);
-    tasks.spawn(call({.request_id = std::move(id), .payload = std::move(payload), .http = std::move(http), .deadline = soon()}, reply));
+    auto deadline = io::Deadline::after_us(shard, timeout_us);
+    tasks.spawn(call({.request_id = std::move(id), .payload = std::move(payload), .http = std::move(http), .deadline = deadline}, reply));
     return reply;
   }
   std::shared_ptr<io::OneShot<Answer>> poll(std::string target) {
@@ -352,6 +365,26 @@ io::Task<void> repeat_an_id(Conversation& talk) {
 TEST(ApiLink, CallsOfOneIdRunOneAfterTheOther) {
   Conversation talk(Contract::fc);
   talk.play(repeat_an_id(talk));
+}
+
+io::Task<void> outlive_a_timeout(Conversation& talk) {
+  auto other = talk.begin("other", "");
+  EXPECT_EQ((co_await talk.ask("GET", std::string(kFc) + "next")).id, "other");
+  auto poll = talk.poll(std::string(kFc) + "next");
+  auto late = talk.begin("late", "", "", 300 * kMicrosPerMilli), waiting = talk.begin("waiting", "");
+  EXPECT_EQ((co_await poll->wait(talk.soon()))->id, "late");
+  EXPECT_EQ((co_await late->wait(talk.soon()))->kind, Reply::Kind::timed_out);
+  EXPECT_FALSE(talk.link->alive()) << "it takes no further call";
+  EXPECT_TRUE(talk.process->alive()) << "and finishes the other";
+  EXPECT_EQ((co_await waiting->wait(talk.soon()))->kind, Reply::Kind::not_started);
+  EXPECT_EQ((co_await talk.ask("POST", std::string(kFc) + "late/response", "too late")).status, 404);
+  EXPECT_EQ((co_await talk.ask("POST", std::string(kFc) + "other/response", "done")).status, 200);
+  EXPECT_EQ((co_await other->wait(talk.soon()))->body, "done");
+  EXPECT_EQ(co_await talk.process->gone(talk.soon()), io::Wait::done) << "after its last call it is killed";
+}
+TEST(ApiLink, ACallThatTakesTooLongEndsNoOther) {
+  Conversation talk(Contract::fc);
+  talk.play(outlive_a_timeout(talk));
 }
 
 io::Task<void> answer_http(Conversation& talk) {

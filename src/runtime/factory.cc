@@ -19,7 +19,7 @@ Factory::Factory(io::Shard& shard, DoorKeeper& doors, RuntimeOptions options, Rn
       zygotes_(std::make_unique<PythonFactory>(host_)),
       framed_(std::make_unique<FramedFactory>(host_)),
       http_(std::make_unique<HttpFactory>(host_)),
-      api_(std::make_unique<ApiFactory>(host_, rng)),
+      api_(std::make_unique<ApiFactory>(host_)),
       stdio_(std::make_unique<StdioFactory>(host_)) {}
 
 Factory::~Factory() = default;
@@ -62,9 +62,12 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> Factory::start(StartCo
   co_return fail(StartError::unsupported, fmt::format("this machine cannot run the runtime \"{}\"", function.runtime), hint + "it has: " + available_runtimes());
 }
 
-io::Task<void> Factory::prepare(std::shared_ptr<const functions::Runnable> runnable) {
-  if (InstanceFactory* executor = executor_of(runnable->function)) co_await executor->prepare(std::move(runnable));
+void Factory::expect(const functions::Runnable& runnable) {
+  host_.warm();
+  if (InstanceFactory* executor = executor_of(runnable.function)) executor->expect(runnable);
 }
+
+size_t Factory::ready() const { return zygotes_->ready() + framed_->ready(); }
 
 io::Task<void> Factory::forget(std::string key, uint64_t revision) {
   co_await framed_->forget(key, revision);

@@ -13,7 +13,9 @@ class Factory final : public InstanceFactory {
   ~Factory() override;
 
   io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) override;
-  io::Task<void> prepare(std::shared_ptr<const functions::Runnable> runnable) override;
+  void expect(const functions::Runnable& runnable) override;
+  size_t ready() const override;
+  void abandon_starts() override { host_.abandon_starts(); }
   io::Task<void> forget(std::string key, uint64_t revision) override;
   io::Task<void> stop() override;
 

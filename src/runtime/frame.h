@@ -3,7 +3,7 @@
 // then `payload_size` bytes of payload. Numbers are little-endian. The server sends start once, then calls, at most as many unanswered as
 // the function's concurrency; the worker answers ready or failed once, before an initializer imported too, then one reply per call, in any
 // order. Other halves of this file:
-// runtimes/python/frames.py and its kin in the other languages of runtimes/, sdk/.
+// runtimes/python/frames.py and its kin in the other languages of runtimes/, held to its constants by frame_test.cc, and sdk/.
 //
 //   kind    direction   meta                                            payload
 //   start   to worker   -                                               JSON: framed.h for generic programs, python.h for a zygote's fork
@@ -15,7 +15,7 @@
 //                                                                       They answer `call`, or with call 0 all that run
 //   head    to server   HTTP functions: JSON {status, headers}          -                                      the reply begins to stream
 //   chunk   to server   -                                               the next piece of a streamed reply
-//   hook    to worker   "preStop" or "preFreeze"                        -                                      answered by a reply
+//   hook    to worker   name \1 request id \1 id \0 secret \0 token     -                                      answered by a reply; its name is "preStop" or "preFreeze"
 //   imported to server  -                                               -                                      the initializer begins now
 //
 // A large payload does not go through the stream when both ends can do otherwise: the frame's status then has the bit kInMemfd, its

@@ -1,11 +1,14 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <charconv>
+
 #include "base/encoding.h"
 #include "io/sim_loop.h"
 #include "runtime/dns.h"
-#include "sys/memfd.h"
 #include "runtime/frame.h"
+#include "sys/file.h"
+#include "sys/memfd.h"
 
 namespace mayfly::runtime {
 namespace {
@@ -97,6 +100,76 @@ TEST(Frame, AFileThatIsMissingOrShortOrOpenIsMalformed) {
     FrameReader reader;
     EXPECT_EQ(loop.wait(reader.next(stream)).error(), FrameReader::End::malformed) << kind;
   }
+}
+
+// The number that another language's source gives a name: `NAME = 24`, `NAME: 0x80`, `NAME = 33 << 20`; nullopt if there is none.
+std::optional<uint64_t> constant(std::string_view source, std::string_view name) {
+  auto skip = [](std::string_view& text, std::string_view what) { text.remove_prefix(std::min(text.find_first_not_of(what), text.size())); };
+  auto number = [](std::string_view& text) -> std::optional<uint64_t> {
+    int base = text.starts_with("0x") ? 16 : 10;
+    if (base == 16) text.remove_prefix(2);
+    uint64_t out = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out, base);
+    if (error != std::errc()) return std::nullopt;
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+    return out;
+  };
+  for (size_t at = 0; (at = source.find(name, at)) != source.npos; ++at) {
+    if (at > 0 && (std::isalnum(static_cast<unsigned char>(source[at - 1])) || source[at - 1] == '_')) continue;
+    std::string_view rest = source.substr(at + name.size());
+    skip(rest, " ");
+    if (!rest.starts_with('=') && !rest.starts_with(':')) continue;
+    skip(rest, "=: ");
+    auto value = number(rest);
+    if (!value) continue;
+    skip(rest, " ");
+    if (!rest.starts_with("<<")) return value;
+    skip(rest, "< ");
+    if (auto shift = number(rest)) return *value << *shift;
+  }
+  return std::nullopt;
+}
+
+std::string source_of(const std::string& path) { return sys::read_file(MAYFLY_SOURCE_DIR "/runtimes/" + path); }
+
+constexpr std::pair<const char*, FrameKind> kKinds[] = {{"START", FrameKind::start}, {"READY", FrameKind::ready}, {"CALL", FrameKind::call},
+                                                        {"REPLY", FrameKind::reply}, {"FAILED", FrameKind::failed}, {"HEAD", FrameKind::head},
+                                                        {"CHUNK", FrameKind::chunk}, {"HOOK", FrameKind::hook},     {"IMPORTED", FrameKind::imported}};
+static_assert(std::size(kKinds) == static_cast<size_t>(FrameKind::imported));
+
+// The SDK has a test of its own, frame_parity_test.cc.
+TEST(Frame, HasTheSameConstantsInEveryLanguage) {
+  struct Language {
+    const char *path, *header, *most;
+    bool capitals = true;  // START or Start
+  };
+  for (const Language& each : {Language{"nodejs/link.js", "HEADER_SIZE", "MAX_PAYLOAD"}, Language{"php/link.php", "HEADER_SIZE", "MAX_PAYLOAD"},
+                               Language{"java/main/mayfly/Frames.java", "HEADER_BYTES", "MAX_PAYLOAD_BYTES"},
+                               Language{"dotnet/main/Frames.cs", "HeaderBytes", "MaxPayloadBytes", false}}) {
+    std::string source = source_of(each.path);
+    for (auto [name, kind] : kKinds) {
+      std::string spelled = each.capitals ? name : name[0] + lower(name).substr(1);
+      EXPECT_EQ(constant(source, spelled), static_cast<uint64_t>(kind)) << each.path << " " << name;
+    }
+    EXPECT_EQ(constant(source, each.capitals ? "OK" : "Ok"), static_cast<uint64_t>(FrameStatus::ok)) << each.path;
+    EXPECT_EQ(constant(source, each.capitals ? "HANDLED_ERROR" : "HandledError"), static_cast<uint64_t>(FrameStatus::handled_error)) << each.path;
+    EXPECT_EQ(constant(source, each.header), sizeof(FrameHeader)) << each.path;
+    EXPECT_EQ(constant(source, each.most), uint64_t{kMaxPayloadBytes}) << each.path;
+  }
+}
+
+TEST(Frame, HasTheSameConstantsInPython) {
+  std::string source = source_of("python/frames.py"), names, numbers;
+  for (auto [name, kind] : kKinds) {
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", name);
+    numbers += fmt::format("{}{}", numbers.empty() ? "" : ", ", static_cast<int>(kind));
+  }
+  for (const std::string& line : {names + " = " + numbers, std::string("OK, HANDLED_ERROR = 0, 1"), std::string("HEADER = struct.Struct(\"<IIBBHIQ\")")})
+    EXPECT_NE(source.find("\n" + line), source.npos) << line;
+  static_assert(sizeof(FrameHeader) == 4 + 4 + 1 + 1 + 2 + 4 + 8, "IIBBHIQ");
+  EXPECT_EQ(constant(source, "IN_MEMFD"), uint64_t{kInMemfd});
+  EXPECT_EQ(constant(source, "_MEMFD_SIZE"), uint64_t{kMemfdBytes});
+  EXPECT_EQ(constant(source, "MAX_PAYLOAD"), uint64_t{kMaxPayloadBytes});
 }
 
 std::string query(std::string_view name_hex, std::string_view type = "0001") {

@@ -15,7 +15,6 @@
 namespace mayfly::runtime {
 namespace {
 
-constexpr int64_t kReleaseUs = 10 * kMicrosPerSecond;
 constexpr StockRules kOwnAhead{.most_of_one = 32, .most = 64};  // each two processes of less than 1 MB
 
 std::string shelf_of(const std::vector<std::string>& command) { return fmt::format("{}", fmt::join(command, " ")); }
@@ -100,10 +99,12 @@ std::vector<std::string> interpreter_command(const Runtime& runtime, const funct
   return command;
 }
 
-std::string framed_start(const StartContext& context, const RuntimeOptions& options, const std::string& instance_id, uint64_t memory_bytes) {
+std::string framed_start(const StartContext& context, const RuntimeOptions& options, const std::string& instance_id, uint64_t memory_bytes,
+                         const std::string& initializer_id) {
   const auto& function = context.runnable->function;
   const auto& keys = context.credentials;
   auto handler_of = [](const std::optional<functions::Hook>& hook) { return hook ? hook->handler : std::string(); };
+  auto initializer = functions::initializer(function);
   return to_text(json::object{
       {"instance_id", instance_id},
       {"memfd", true},
@@ -111,7 +112,8 @@ std::string framed_start(const StartContext& context, const RuntimeOptions& opti
       {"credentials", {keys.access_key_id, keys.access_key_secret, keys.security_token}},
       {"code", places(*context.runnable, options, Contract::fc).code},
       {"handler", function.handler},
-      {"initializer", function.initializer},
+      {"initializer", handler_of(initializer)},
+      {"request_id", initializer_id},
       {"pre_stop", handler_of(functions::pre_stop(function))},
       {"pre_freeze", handler_of(functions::pre_freeze(function))},
       {"environment", json::value_from(environment(context, options, Contract::fc))},
@@ -121,7 +123,7 @@ std::string framed_start(const StartContext& context, const RuntimeOptions& opti
       {"account", context.account},
       {"function",
        {{"name", function.name}, {"handler", function.handler}, {"memory", function.memory_mb}, {"timeout", function.timeout_s},
-        {"initialization_timeout", function.initialization_timeout_s}}},
+        {"initialization_timeout", functions::initialization_limit_s(function)}}},
       {"service", service_about(*context.runnable)},
   });
 }
@@ -133,7 +135,7 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_own(StartContext context, A
   sandbox::Plan plan = base_plan(context.account, context.region, hostname_of(function), options);
   for (auto& bind : function_binds(*context.runnable, Contract::fc)) plan.binds.push_back(std::move(bind));
   plan.confined = plan.frames = true;
-  plan.held = ahead == Ahead::yes;
+  plan.held = ahead == Ahead::yes || !function.egress.empty();
   plan.command = {inside.code + "/" + program_of(function)};
   plan.environment = as_list(environment(context, options, Contract::fc));
   plan.folder = inside.code;
@@ -147,12 +149,20 @@ io::Task<FramedFactory::Made> FramedFactory::own_ahead(StartContext context) {
 }
 
 io::Task<FramedFactory::Boxed> FramedFactory::take_own(StartContext context) {
-  auto ready = own_.take(shelf_of(*context.runnable), [this, later = without_call(context)] { return own_ahead(later); });
-  if (!ready) co_return co_await launch_own(std::move(context), Ahead::no);
-  auto released = co_await (*ready)->sandbox().release(io::Deadline::after_us(host_.shard(), kReleaseUs));
-  if (released) co_return std::move(*ready);
-  if (released.error().code == sandbox::LaunchError::not_started) co_return std::unexpected(start_error(released.error()));
-  co_return co_await launch_own(std::move(context), Ahead::no);  // it ended just now
+  if (auto ready = own_.take(shelf_of(*context.runnable), [this, later = without_call(context)] { return own_ahead(later); })) {
+    auto box = co_await open(std::move(*ready), context);
+    if (box || box.error().code == StartError::initializer) co_return box;
+  }  // else, or if it ended just now:
+  auto box = co_await launch_own(context, Ahead::no);
+  co_return co_await open(std::move(box), std::move(context));
+}
+
+// With its door open and its program running.
+io::Task<FramedFactory::Boxed> FramedFactory::open(Boxed box, StartContext context) {
+  if (!box) co_return box;
+  auto opened = co_await host_.open_door(*box, context.runnable);
+  if (!opened) co_return std::unexpected(std::move(opened).error());
+  co_return box;
 }
 
 // Without a function's folders and variables.
@@ -185,6 +195,7 @@ io::Task<FramedFactory::Boxed> FramedFactory::launch_with_function(StartContext 
   plan.command = interpreter_command(runtime, function, options);
   plan.environment = as_list(environment(context, options, Contract::fc));
   plan.folder = places(*context.runnable, options, Contract::fc).code;
+  plan.held = !function.egress.empty();
   co_return co_await host_.launch_instance(std::move(plan), memory_limit(function));
 }
 
@@ -221,30 +232,30 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> FramedFactory::start(S
   const Runtime& runtime = *find_runtime(function.runtime);
   Boxed box;
   try {
-    box = runtime.program.empty() ? co_await take_own(context) : co_await take_generic(context, runtime);
-    if (box) co_await host_.open_door(*box, context.runnable);
+    if (runtime.program.empty()) {
+      box = co_await take_own(context);
+    } else {
+      box = co_await take_generic(context, runtime);
+      box = co_await open(std::move(box), context);
+    }
   } catch (const sys::Fault& fault) {
     box = fail(StartError::sandbox, fault.what());
   }
   if (!box) co_return std::unexpected(box.error());
   std::string id = host_.new_instance_id();
   auto frames = std::move((*box)->sandbox().frames);
-  std::string start = framed_start(context, host_.options(), id, host_.has_cgroups() ? 0 : memory_limit(function));
+  StartFrame start{.payload = {}, .initializer_id = new_initializer_id(host_, function)};
+  start.payload = framed_start(context, host_.options(), id, host_.has_cgroups() ? 0 : memory_limit(function), start.initializer_id);
   auto process = host_.program_of(*box, context, id);
   StartPhases phases{.sandbox_us = host_.shard().now_us() - began_us};
   co_return co_await start_framed(host_, std::move(context), std::move(process), std::move(frames), std::move(start), phases);
 }
 
-io::Task<void> FramedFactory::prepare(std::shared_ptr<const functions::Runnable> runnable) {
-  const Runtime& runtime = *find_runtime(runnable->function.runtime);
-  if (runtime.program.empty()) {
-    StartContext context{.runnable = runnable, .account = host_.options().account, .region = host_.options().region, .credentials = {}, .printed = {}};
-    own_.expect(shelf_of(*runnable), [this, context] { return own_ahead(context); });
-  } else {
-    auto command = interpreter_command(runtime, runnable->function, host_.options());
-    generic_.expect(shelf_of(command), [this, &runtime, command] { return generic_ahead(runtime, command); });
-  }
-  co_return;
+void FramedFactory::expect(const functions::Runnable& runnable) {
+  const Runtime& runtime = *find_runtime(runnable.function.runtime);
+  if (runtime.program.empty()) return;
+  auto command = interpreter_command(runtime, runnable.function, host_.options());
+  generic_.expect(shelf_of(command), [this, &runtime, command] { return generic_ahead(runtime, command); });
 }
 
 io::Task<void> FramedFactory::forget(std::string key, uint64_t revision) {

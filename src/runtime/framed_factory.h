@@ -7,9 +7,10 @@
 //   interpreter never serves two functions.
 //
 // The start frame's payload is JSON: {instance_id, memfd: true (large replies may come as files, frame.h), memory_bytes (the limit where
-// no cgroup holds it, else 0), credentials: [id, secret, token], code, handler, initializer, environment: {name: value}, concurrency,
-// cores: [those the server may use], region, account, function: {name, handler, memory, timeout, initialization_timeout},
-// service: {name, log_project, log_store, qualifier, version_id}, pre_stop, pre_freeze: handler or ""}.
+// no cgroup holds it, else 0), credentials: [id, secret, token], code, handler, initializer: handler or "", request_id: the initializer's
+// or "", environment: {name: value}, concurrency, cores: [those the server may use], region, account, function: {name, handler, memory,
+// timeout, initialization_timeout: seconds, as all times}, service: {name, log_project, log_store, qualifier, version_id}, pre_stop,
+// pre_freeze: handler or ""}.
 
 #include <map>
 #include <memory>
@@ -28,8 +29,8 @@ class FramedFactory final : public InstanceFactory {
   ~FramedFactory() override = default;
 
   io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) override;
-  // For an interpreter: a generic one is there for the first start.
-  io::Task<void> prepare(std::shared_ptr<const functions::Runnable> runnable) override;
+  void expect(const functions::Runnable& runnable) override;
+  size_t ready() const override { return own_.ready() + generic_.ready(); }
   io::Task<void> forget(std::string key, uint64_t revision) override;
   io::Task<void> stop() override;
   const auto& own() const { return own_; }
@@ -43,6 +44,7 @@ class FramedFactory final : public InstanceFactory {
   io::Task<Boxed> launch_own(StartContext context, Ahead ahead);
   io::Task<Made> own_ahead(StartContext context);
   io::Task<Boxed> take_own(StartContext context);
+  io::Task<Boxed> open(Boxed box, StartContext context);
   io::Task<Boxed> launch_generic(const Runtime& runtime, std::vector<std::string> command);
   io::Task<Made> generic_ahead(const Runtime& runtime, std::vector<std::string> command);
   io::Task<Boxed> take_generic(StartContext context, const Runtime& runtime);
@@ -65,6 +67,7 @@ bool needs_own_start(const functions::Runnable& runnable, const std::map<std::st
 std::vector<std::string> interpreter_command(const Runtime& runtime, const functions::Function& function, const RuntimeOptions& options);
 
 // The payload of a start frame, see above.
-std::string framed_start(const StartContext& context, const RuntimeOptions& options, const std::string& instance_id, uint64_t memory_bytes);
+std::string framed_start(const StartContext& context, const RuntimeOptions& options, const std::string& instance_id, uint64_t memory_bytes,
+                         const std::string& initializer_id);
 
 }  // namespace mayfly::runtime

@@ -18,7 +18,7 @@ std::string program(const std::string& answer, const std::string& setup = "") {
          "start = json.loads(read()[3])\n" +
          setup +
          "\nsend(2, 0, took=5000, meta=b'{\"import_us\":2000,\"init_us\":3000}')\n"
-         "while True:\n    kind, call, meta, event = read()\n    if kind == 8:\n        print('hook', meta.decode(), flush=True)\n        send(4, call)\n        continue\n    answer = " +
+         "while True:\n    kind, call, meta, event = read()\n    if kind == 8:\n        name, id, keys = meta.decode().split('\\1')\n        print('hook', name, len(id), *keys.split('\\0'), flush=True)\n        send(4, call)\n        continue\n    answer = " +
          answer + "\n    if answer is not None: send(4, call, answer)\n";
 }
 
@@ -100,7 +100,41 @@ TEST_F(FramedPrograms, RunTheirPreStopHookBeforeTheyEnd) {
   runnable->function.vendor["instanceLifecycleConfig"] = json::object{{"preStop", {{"handler", "bye"}, {"timeout", 3}}}};
   auto instance = started(runnable);
   stop(std::move(instance));
-  EXPECT_EQ(printed(), "hook preStop\n");
+  EXPECT_EQ(printed(), hooked("PreStop", "hook preStop 36 STS.key secret token\n"));
+  on_shard([this] { printed_.clear(); });
+  instance = started(runnable);
+  credentials_.access_key_id = "STS.second";
+  call(*instance, "");
+  stop(std::move(instance));
+  EXPECT_EQ(printed(), hooked("PreStop", "hook preStop 36 STS.second secret token\n")) << "the keys are those of the last call";
+}
+
+TEST_F(FramedPrograms, AreToldTheIdThatTheirInitializerIsLoggedUnder) {
+  auto runnable = with_program(program("b''", "import time\nsend(9, 0)\ntime.sleep(0.05)\nprint('RequestId: ' + start['request_id'], flush=True)"));
+  runnable->function.initializer = "begin";
+  stop(started(runnable));
+  EXPECT_EQ(printed(), hooked("Initialize", "RequestId: *\n"));
+  on_shard([this] {
+    for (const Piece& piece : printed_) EXPECT_NE(piece.text.find(piece.request), std::string::npos) << piece.request << ": " << piece.text;
+  });
+}
+
+TEST_F(FramedPrograms, FinishACallBesideOneThatTakesTooLong) {
+  auto runnable = with_program(program("serve(call, event)",
+                                       "import time\nheld = []\n"
+                                       "def serve(call, event):\n"
+                                       "    if event == b'wait':\n        held.append(call)\n        return\n"
+                                       "    while not os.path.exists('/code/go'): time.sleep(0.01)\n"
+                                       "    send(4, call, b'too late')\n"
+                                       "    send(4, held[0], b'done')"));
+  runnable->function.instance_concurrency = 2;
+  auto instance = started(runnable);
+  auto other = begin(*instance, "wait"), late = begin(*instance, "hang", 100 * kMicrosPerMilli);
+  EXPECT_EQ(late.get().kind, Reply::Kind::timed_out);
+  EXPECT_FALSE(instance->alive());
+  sys::write_file(runnable->code_path + "/go", "");
+  EXPECT_EQ(other.get().body, "done");
+  stop(std::move(instance));
 }
 
 TEST_F(FramedPrograms, AProgramThatIsNotThereIsAClearError) {

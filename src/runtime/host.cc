@@ -14,6 +14,7 @@ namespace {
 constexpr const char* kGroupPrefix = "mayfly-";
 constexpr int64_t kLaunchUs = 30 * kMicrosPerSecond;  // a sandbox and the exec in it: milliseconds, unless the machine swaps
 constexpr int64_t kMountUs = 10 * kMicrosPerSecond;  // milliseconds, unless the machine swaps
+constexpr int64_t kReleaseUs = 10 * kMicrosPerSecond;
 // Where there are no cgroups what counts is mapped memory, used or not: stacks of threads, arenas of allocators. An empty node has 50 MB of it.
 constexpr uint64_t kMappedBytes = 256ull << 20;
 
@@ -66,6 +67,13 @@ void Host::write_trust() {
   sys::write_file(options_.state_folder + "/ca-bundle.pem", host + options_.ca_certificate_pem);
 }
 
+void Host::warm() {
+  try {
+    nursery_.warm();
+  } catch (const sys::Fault&) {  // the launch meets it too, and reports it
+  }
+}
+
 std::optional<sys::Cgroup> Host::group(const std::string& name, uint64_t memory_bytes, uint64_t processes) {
   if (!cgroups_) return std::nullopt;
   return sys::Cgroup(*cgroups_, fmt::format("{}/{}-{}-{}", cgroup_name_, name, shard_.index(), next_group_++), {memory_bytes, processes});
@@ -102,21 +110,48 @@ io::Task<Expected<void, StartError>> Host::mount_function(std::shared_ptr<Box> b
   co_return Expected<void, StartError>{};
 }
 
-io::Task<void> Host::open_door(std::shared_ptr<Box> box, std::shared_ptr<const functions::Runnable> runnable) {
-  auto sockets = std::move(box->sandbox().doors);
-  if (sockets.empty()) co_return;
-  box->door_ = fmt::format("{}.{}", door_name(runnable->key(), runnable->revision), next_door_++);
-  box->names_ = std::make_shared<NameServer>(std::move(sockets.back()));
-  sockets.pop_back();
-  if (!runnable->function.egress.empty()) {
-    box->egress_ = std::make_shared<Egress>(shard_);
-    auto rules = functions::parse_egress(runnable->function.egress);  // checked when they were granted
-    if (rules) co_await box->egress_->open(box->sandbox(), std::move(*rules));
-    box->names_->granted = box->egress_->names();
+io::Task<Expected<void, StartError>> Host::open_door(std::shared_ptr<Box> box, std::shared_ptr<const functions::Runnable> runnable) {
+  try {
+    if (auto sockets = std::move(box->sandbox().doors); !sockets.empty()) {
+      box->names_ = std::make_shared<NameServer>(std::move(sockets.back()));
+      sockets.pop_back();
+      if (!runnable->function.egress.empty()) MAYFLY_CO_TRY_VOID(co_await open_egress(*box, runnable->function));
+      tasks_.spawn(serve_names(shard_, box->names_));
+      box->door_ = fmt::format("{}.{}", door_name(runnable->key(), runnable->revision), next_door_++);
+      constexpr size_t kHttps = 1;  // second in base_plan's list
+      for (size_t i = 0; i < sockets.size(); ++i) doors_.open(box->door_, {std::move(sockets[i]), i == kHttps ? "https" : "http"});
+    }
+    if (box->sandbox().held()) {
+      auto released = co_await box->sandbox().release(io::Deadline::after_us(shard_, kReleaseUs));
+      if (!released) co_return std::unexpected(start_error(released.error()));
+    }
+  } catch (const sys::Fault& fault) {  // the kernel refuses a listener
+    co_return fail(StartError::sandbox, fault.what());
   }
-  tasks_.spawn(serve_names(shard_, box->names_));
-  constexpr size_t kHttps = 1;  // second in base_plan's list
-  for (size_t i = 0; i < sockets.size(); ++i) doors_.open(box->door_, {std::move(sockets[i]), i == kHttps ? "https" : "http"});
+  co_return Expected<void, StartError>{};
+}
+
+io::Task<Expected<void, StartError>> Host::open_egress(Box& box, const functions::Function& function) {
+  auto rules = functions::parse_egress(function.egress);  // checked when they were granted, by a server that may have been an earlier one
+  if (!rules) co_return fail(StartError::sandbox, rules.error().message, rules.error().hint);
+  for (const auto& rule : *rules) {
+    if (rule.port != options_.platform_port || !functions::is_at_loopback(rule)) continue;
+    co_return fail(StartError::sandbox, fmt::format("{}:{} was granted, and in a sandbox the platform answers there: deny it, or give the server another port", rule.host, rule.port));
+  }
+  box.egress_ = std::make_shared<Egress>(shard_);
+  co_await box.egress_->open(box.sandbox(), std::move(*rules));
+  box.names_->granted = box.egress_->names();
+  co_return Expected<void, StartError>{};
+}
+
+Host::Starting::Starting(Host& host, std::shared_ptr<Process> process) : host_(host), process_(std::move(process)) {
+  host_.starting_.insert(process_);
+  if (host_.abandons_) process_->kill();
+}
+
+void Host::abandon_starts() {
+  abandons_ = true;
+  for (const auto& process : starting_) process->kill();
 }
 
 std::shared_ptr<Process> Host::supervise(Process::Parts parts) {
@@ -129,6 +164,8 @@ std::shared_ptr<Process> Host::supervise(Process::Parts parts) {
 std::shared_ptr<Process> Host::program_of(std::shared_ptr<Box> box, const StartContext& context, std::string instance_id) {
   auto& sandbox = box->sandbox();
   const auto& function = context.runnable->function;
+  std::function<void(Process::Motion)> move;  // nobody knows what belongs to a program that is not isolated
+  if (!options_.unsafe_no_sandbox) move = [box](Process::Motion motion) { motion == Process::Motion::stop ? box->sandbox().freeze() : box->sandbox().thaw(); };
   return supervise({.instance_id = std::move(instance_id),
                     .home = box,
                     .output = std::move(sandbox.output),
@@ -136,6 +173,7 @@ std::shared_ptr<Process> Host::program_of(std::shared_ptr<Box> box, const StartC
                     .exit_status = [box](io::Deadline deadline) { return box->sandbox().exit_status(deadline); },
                     .cgroup = std::exchange(sandbox.cgroup(), std::nullopt),
                     .printed = context.printed,
+                    .move = std::move(move),
                     .timeout_s = function.timeout_s,
                     .memory_mb = function.memory_mb,
                     .heap_words = find_runtime(function.runtime)->heap_words});

@@ -145,11 +145,15 @@ void keep_http(const json::value& description, http::ClientRequest& request, Con
     add_forwarded(request.headers, string_or(description, "clientIP"), scheme.empty() ? "http" : scheme, string_or(description, "host"));
 }
 
+void add_id_and_keys(const std::string& request_id, const auth::Credentials& keys, http::Headers& headers) {
+  headers.set("x-fc-request-id", request_id);
+  headers.set("x-fc-access-key-id", keys.access_key_id);
+  headers.set("x-fc-access-key-secret", keys.access_key_secret);
+  headers.set("x-fc-security-token", keys.security_token);
+}
+
 void add_fc_call(const Call& call, const json::value* description, http::Headers& headers) {
-  headers.set("x-fc-request-id", call.request_id);
-  headers.set("x-fc-access-key-id", call.credentials.access_key_id);
-  headers.set("x-fc-access-key-secret", call.credentials.access_key_secret);
-  headers.set("x-fc-security-token", call.credentials.security_token);
+  add_id_and_keys(call.request_id, call.credentials, headers);
   headers.set("x-fc-retry-count", std::to_string(call.retry_count));
   headers.set("x-fc-control-path", description ? "/http-invoke" : "/invoke");
   if (description) headers.set("x-fc-base-path", string_or(*description, "basePath"));
@@ -214,7 +218,7 @@ http::Headers fixed_headers(const StartContext& context, Contract contract) {
   headers.add("x-fc-function-memory", std::to_string(function.memory_mb));
   headers.add("x-fc-function-timeout", std::to_string(function.timeout_s));
   headers.add("x-fc-function-initializer", handler(functions::initializer(function)));
-  headers.add("x-fc-initialization-timeout", std::to_string(function.initialization_timeout_s));
+  headers.add("x-fc-initialization-timeout", std::to_string(functions::initialization_limit_s(function)));
   headers.add("x-fc-service-name", function.service);
   headers.add("x-fc-service-logproject", logs.project);
   headers.add("x-fc-service-logstore", logs.store);
@@ -234,8 +238,7 @@ http::Headers fixed_headers(const StartContext& context, Contract contract) {
 http::ClientRequest request_of(const Call& call, const http::Headers& fixed, Contract contract) {
   http::ClientRequest request;
   std::optional<json::value> description;
-  if (!call.http.empty())
-    if (auto parsed = parse_json(call.http)) description = std::move(*parsed);
+  if (!call.http.empty()) description = parse_json_of_bytes(call.http).value_or(json::object());
   if (description) {
     keep_http(*description, request, contract);
   } else {
@@ -248,6 +251,13 @@ http::ClientRequest request_of(const Call& call, const http::Headers& fixed, Con
   if (fixed.has(kTracingField)) request.headers.set("x-fc-tracing-opentracing-span-context", span_context(call.request_id));
   if (contract == Contract::scf_web) request.headers.set("X-Scf-Request-Id", call.request_id);
   if (contract == Contract::of_watchdog && !request.headers.has("X-Call-Id")) request.headers.set("X-Call-Id", call.request_id);
+  return request;
+}
+
+http::ClientRequest hook_request(const std::string& path, const std::string& request_id, const auth::Credentials& credentials, const http::Headers& fixed) {
+  http::ClientRequest request{.method = "GET", .target = path, .headers = fixed};
+  request.headers.set("x-fc-control-path", path);
+  add_id_and_keys(request_id, credentials, request.headers);
   return request;
 }
 

@@ -29,6 +29,9 @@ http::Headers fixed_headers(const StartContext& context, Contract contract);
 // `call` as a request, without its body. An HTTP call keeps its method, path, query and headers; an event is a POST of its own path.
 http::ClientRequest request_of(const Call& call, const http::Headers& fixed, Contract contract);
 
+// The request that a hook becomes: GET `path`, "/pre-stop" or "/pre-freeze".
+http::ClientRequest hook_request(const std::string& path, const std::string& request_id, const auth::Credentials& credentials, const http::Headers& fixed);
+
 // What an answer to a call means.
 struct Verdict {
   Reply::Kind kind = Reply::Kind::ok;

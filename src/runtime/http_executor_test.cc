@@ -158,12 +158,36 @@ TEST_F(HttpExecutor, TheInitializerRunsOnceBeforeTheFirstCall) {
 }
 
 TEST_F(HttpExecutor, PreStopIsCalledBeforeTheEnd) {
-  auto runnable = with_bootstrap(server("        print(self.command, self.path, flush=True)\n        self.say(200, {}, b'')"));
+  auto runnable = with_bootstrap(server("        print(self.command, self.path, *[self.headers['x-fc-' + each] for each in ('access-key-id', 'access-key-secret', 'security-token')], flush=True)\n        self.say(200, {}, b'')"));
   runnable->function.vendor["instanceLifecycleConfig"] = json::object{{"preStop", {{"handler", "index.stop"}, {"timeout", 5}}}};
   auto instance = started(runnable);
+  credentials_.access_key_id = "STS.second";
   call(*instance, "");
   stop(std::move(instance));
-  EXPECT_NE(printed().find("GET /pre-stop"), std::string::npos) << printed();
+  EXPECT_NE(printed().find(hooked("PreStop", "GET /pre-stop STS.second secret token\n")), std::string::npos) << printed();
+}
+
+TEST_F(HttpExecutor, EverythingInsideStandsStillWhileItIsFrozen) {
+  // The server is a child of the bootstrap, in a session of its own.
+  auto runnable = with_bootstrap("#!/bin/sh\nsetsid python3 /code/server.py\n");
+  sys::write_file(runnable->code_path + "/server.py", server(R"(
+        if self.path.startswith('/pre-'): print(self.command, self.path, flush=True)
+        self.say(200, {}, str(count).encode()))", R"(
+import threading
+from time import sleep as pause
+count = 0
+def work():
+    global count
+    while True:
+        count += 1
+        pause(0.001)
+threading.Thread(target=work, daemon=True).start())"));
+  runnable->function.vendor["instanceLifecycleConfig"] = json::object{{"preFreeze", {{"handler", "index.freeze"}, {"timeout", 5}}}};
+  auto instance = started(runnable);
+  EXPECT_GT(counted_meanwhile(*instance, false), 100);
+  EXPECT_LT(counted_meanwhile(*instance, true), 100);
+  EXPECT_EQ(printed(), hooked("PreFreeze", "GET /pre-freeze\n"));
+  stop(std::move(instance));
 }
 
 TEST_F(HttpExecutor, AServerThatListensElsewhereIsToldSo) {

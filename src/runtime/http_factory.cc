@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/json.h"
+#include "functions/egress.h"
 #include "functions/lifecycle.h"
 #include "runtime/http_contract.h"
 #include "runtime/http_instance.h"
@@ -50,8 +51,21 @@ std::string duty(Contract contract, uint16_t port) {
   return fmt::format("the server must listen on port {}", port);
 }
 
+// Granted destinations whose listeners inside have the port of the function's own server.
+std::vector<functions::EgressRule> grants_of_port(const functions::Function& function, uint16_t port) {
+  auto rules = functions::parse_egress(function.egress);
+  if (!rules) return {};
+  std::erase_if(*rules, [port](const functions::EgressRule& rule) { return rule.port != port; });
+  return std::move(*rules);
+}
+
+std::string port_is_granted(const functions::EgressRule& rule) {
+  return fmt::format("the function was granted {}:{}, and its server listens on port {} too: give the server another", rule.host, rule.port, rule.port);
+}
+
 // Why nobody answers at the port: for {errorMessage, errorType}.
-std::string not_listening(Process& process, Contract contract, uint16_t port, uint16_t platform_port, const LastWords& words, int64_t waited_us) {
+std::string not_listening(Process& process, const functions::Function& function, Contract contract, uint16_t port, uint16_t platform_port, const LastWords& words,
+                          int64_t waited_us) {
   std::string what;
   if (process.alive()) {
     std::string others = listening_ports(process.pidfd(), {80, 443, platform_port});
@@ -61,6 +75,7 @@ std::string not_listening(Process& process, Contract contract, uint16_t port, ui
     what = process.how_it_ended() + fmt::format(" before anything listened on port {}; ", port);
   }
   what += duty(contract, port);
+  for (const auto& rule : grants_of_port(function, port)) what += "; " + port_is_granted(rule);  // a server for all addresses finds it taken
   if (!words.text.empty()) what += "; it printed last:\n" + words.text;
   return error_json(what, "FunctionNotStarted");
 }
@@ -136,6 +151,9 @@ std::string listening_ports(const sys::Fd& pidfd, const std::set<unsigned>& know
 io::Task<Expected<std::shared_ptr<Box>, StartError>> HttpFactory::launch(const StartContext& context, Contract contract, ServerProgram program) {
   const auto& function = context.runnable->function;
   const auto& options = host_.options();
+  if (!options.unsafe_no_sandbox)
+    for (const auto& rule : grants_of_port(function, program.port))
+      if (functions::is_at_loopback(rule)) co_return fail(StartError::initializer, error_json(port_is_granted(rule), "FunctionNotStarted"));
   sandbox::Plan plan = base_plan(context.account, context.region, hostname_of(function), options);
   for (auto& bind : function_binds(*context.runnable, contract)) plan.binds.push_back(std::move(bind));
   if (program.port == options.platform_port) {  // the function's own in there; the platform answers at 80 and 443 too
@@ -143,6 +161,7 @@ io::Task<Expected<std::shared_ptr<Box>, StartError>> HttpFactory::launch(const S
     program.environment["MAYFLY_ENDPOINT"] = "http://127.0.0.1";
   }
   plan.confined = true;
+  plan.held = !function.egress.empty();
   plan.command = std::move(program.command);
   plan.environment = as_list(program.environment);
   plan.cores = io::usable_cores();
@@ -162,13 +181,15 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> HttpFactory::start(Sta
   if (contract == Contract::fc) program.environment["FC_INSTANCE_ID"] = id;
   int64_t began_us = shard.now_us();
   MAYFLY_CO_TRY(auto box, co_await launch(context, contract, std::move(program)));
-  co_await host_.open_door(box, context.runnable);
+  MAYFLY_CO_TRY_VOID(co_await host_.open_door(box, context.runnable));
   auto process = host_.program_of(box, context, std::move(id));
+  Host::Starting starting(host_, process);
   http::Connector connect = [&shard, weak = std::weak_ptr<Box>(box), port](io::Deadline deadline) { return connect_inside(&shard, weak, port, deadline); };
   auto instance = std::make_unique<HttpInstance>(HttpInstance::Parts{.host = host_, .process = process,
                                                                      .client = http::make_http_client(connect, fmt::format("127.0.0.1:{}", port)),
                                                                      .fixed_headers = fixed_headers(context, contract), .contract = contract,
-                                                                     .pre_stop = functions::pre_stop(function)});
+                                                                     .credentials = context.credentials,
+                                                                     .pre_stop = functions::pre_stop(function), .pre_freeze = functions::pre_freeze(function)});
   box.reset();
   StartPhases phases{.sandbox_us = shard.now_us() - began_us};
   int64_t launched_us = shard.now_us();
@@ -179,9 +200,9 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> HttpFactory::start(Sta
   Expected<void, StartError> ready;
   if (!listens) {
     process->end_call("");  // what it has printed until now
-    ready = std::unexpected(failed_start(*process, function, not_listening(*process, contract, port, host_.options().platform_port, *words, phases.runtime_us)));
+    ready = std::unexpected(failed_start(*process, function, not_listening(*process, function, contract, port, host_.options().platform_port, *words, phases.runtime_us)));
   } else if (contract == Contract::fc && functions::initializer(function)) {
-    ready = co_await instance->initialize(context, io::Deadline::after_us(shard, function.initialization_timeout_s * kMicrosPerSecond));
+    ready = co_await instance->initialize(context, io::Deadline::after_us(shard, functions::initialization_limit_s(function) * kMicrosPerSecond));
     phases.init_us = shard.now_us() - launched_us - phases.runtime_us;
   }
   if (!ready) {

@@ -20,7 +20,6 @@ class HttpFactory final : public InstanceFactory {
   explicit HttpFactory(Host& host) : host_(host) {}
 
   io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) override;
-  io::Task<void> prepare(std::shared_ptr<const functions::Runnable>) override { co_return; }  // nothing is shared by instances
   io::Task<void> forget(std::string, uint64_t) override { co_return; }
   io::Task<void> stop() override { co_return; }
 

@@ -59,6 +59,7 @@ io::Task<Reply> HttpInstance::call(Call call) {
   if (!alive()) co_return Reply{.kind = Reply::Kind::not_started};
   int64_t began_us = parts_.host.shard().now_us();
   ++busy_;
+  if (parts_.pre_stop || parts_.pre_freeze) parts_.credentials = call.credentials;
   parts_.process->begin_call(call.request_id);
   Reply reply = co_await exchange(call, began_us);
   parts_.process->end_call(call.request_id);
@@ -180,7 +181,15 @@ io::Task<Reply> HttpInstance::late(int64_t began_us) {
 }
 
 io::Task<Expected<void, StartError>> HttpInstance::initialize(const StartContext& context, io::Deadline deadline) {
-  Call call{.request_id = id(), .payload = {}, .http = {}, .credentials = context.credentials, .deadline = deadline};
+  std::string request_id = parts_.host.new_request_id();
+  parts_.process->begin_hook("Initialize", request_id);
+  auto initialized = co_await post_initialize(context, request_id, deadline);
+  parts_.process->end_hook("Initialize", request_id, initialized ? "" : initialized.error().code == StartError::timed_out ? "timed out" : "failed");
+  co_return initialized;
+}
+
+io::Task<Expected<void, StartError>> HttpInstance::post_initialize(const StartContext& context, std::string request_id, io::Deadline deadline) {
+  Call call{.request_id = std::move(request_id), .payload = {}, .http = {}, .credentials = context.credentials, .deadline = deadline};
   http::ClientRequest request = request_of(call, parts_.fixed_headers, parts_.contract);
   request.target = "/initialize";
   request.headers.set("x-fc-control-path", "/initialize");
@@ -192,7 +201,8 @@ io::Task<Expected<void, StartError>> HttpInstance::initialize(const StartContext
     if (good) co_return Expected<void, StartError>{};
     words = failure_text(body.value_or(""), "InitializerError");
   } else if (answer.error() == http::ClientError::timed_out) {
-    co_return fail(StartError::timed_out, fmt::format("Function initialization timed out after {} seconds: POST /initialize has not been answered", context.runnable->function.initialization_timeout_s));
+    co_return fail(StartError::timed_out, fmt::format("Function initialization timed out after {} seconds: POST /initialize has not been answered",
+                                                      functions::initialization_limit_s(context.runnable->function)));
   } else {
     words = error_json("the function's server gave no answer to POST /initialize", "InitializerError");
     if (co_await parts_.process->gone(io::Deadline::after_us(parts_.host.shard(), kEndUs)) == io::Wait::done) words.clear();
@@ -200,18 +210,32 @@ io::Task<Expected<void, StartError>> HttpInstance::initialize(const StartContext
   co_return std::unexpected(failed_start(*parts_.process, context.runnable->function, std::move(words)));
 }
 
+io::Task<void> HttpInstance::run(std::string_view name, std::string path, functions::Hook hook) {
+  auto& shard = parts_.host.shard();
+  std::string id = parts_.host.new_request_id();
+  http::ClientRequest request = hook_request(path, id, parts_.credentials, parts_.fixed_headers);
+  parts_.process->begin_hook(name, id);
+  auto answer = co_await parts_.client->send(std::move(request), io::Deadline::after_us(shard, hook.timeout_s * kMicrosPerSecond));
+  std::string error;
+  if (!answer) error = answer.error() == http::ClientError::timed_out ? "timed out" : "no answer";
+  else if (answer->status >= 400) error = fmt::format("answered {}", answer->status);
+  if (answer) (void)co_await answer->body->read_all(kMaxPayloadBytes);
+  parts_.process->end_hook(name, id, error);
+}
+
+io::Task<void> HttpInstance::freeze() {
+  if (parts_.pre_freeze && alive() && busy_ == 0) co_await run("PreFreeze", "/pre-freeze", *parts_.pre_freeze);
+  if (busy_ == 0) parts_.process->freeze();
+}
+
 // The hook has a time of its own, beyond the grace of the end.
 io::Task<void> HttpInstance::stop(io::Deadline deadline) {
   auto& process = *parts_.process;
   auto& shard = parts_.host.shard();
+  process.stay_awake();
   if (auto hook = std::exchange(parts_.pre_stop, std::nullopt); hook && alive() && busy_ == 0) {
     int64_t grace_us = deadline.at_us - shard.now_us();
-    http::ClientRequest request{.method = "GET", .target = "/pre-stop", .headers = parts_.fixed_headers};
-    request.headers.set("x-fc-control-path", "/pre-stop");
-    process.begin_call("");
-    auto answer = co_await parts_.client->send(std::move(request), io::Deadline::after_us(shard, hook->timeout_s * kMicrosPerSecond));
-    if (answer) (void)co_await answer->body->read_all(kMaxPayloadBytes);
-    process.end_call("");
+    co_await run("PreStop", "/pre-stop", *hook);
     deadline = io::Deadline::after_us(shard, std::max<int64_t>(0, grace_us));
   }
   if (process.alive()) {

@@ -25,7 +25,8 @@ class HttpInstance final : public Instance {
     std::unique_ptr<http::HttpClient> client;
     http::Headers fixed_headers;
     Contract contract;
-    std::optional<functions::Hook> pre_stop;
+    auth::Credentials credentials;  // the last ones seen, for hooks
+    std::optional<functions::Hook> pre_stop, pre_freeze;
   };
   explicit HttpInstance(Parts parts) : parts_(std::move(parts)) {}
   ~HttpInstance() override;
@@ -33,6 +34,7 @@ class HttpInstance final : public Instance {
   const std::string& id() const override { return parts_.process->id(); }
   bool alive() const override { return parts_.process->alive() && !spoilt_; }
   io::Task<Reply> call(Call call) override;
+  io::Task<void> freeze() override;
   io::Task<void> stop(io::Deadline deadline) override;
   StartPhases phases() const override { return phases_; }
 
@@ -42,6 +44,8 @@ class HttpInstance final : public Instance {
   void set_phases(StartPhases phases) { phases_ = phases; }
 
  private:
+  io::Task<Expected<void, StartError>> post_initialize(const StartContext& context, std::string request_id, io::Deadline deadline);
+  io::Task<void> run(std::string_view name, std::string path, functions::Hook hook);
   io::Task<Reply> exchange(Call& call, int64_t began_us);
   io::Task<Reply> whole(Call& call, http::ClientResponse answer, Reply reply, int64_t began_us);
   io::Task<Reply> streamed(Call& call, http::ClientResponse answer, Reply reply, int64_t began_us);

@@ -98,6 +98,9 @@ class Instance {
   virtual const std::string& id() const = 0;
   virtual bool alive() const = 0;
   virtual io::Task<Reply> call(Call call) = 0;
+  // For one that nobody calls: its pre-freeze hook runs, then its processes stop where they are until the next call or stop() (aliyun-fc.md
+  // 5.1). Where they cannot be stopped the hook runs all the same. A call that comes meanwhile is served as ever.
+  virtual io::Task<void> freeze() = 0;
   // Ends it: its pre-stop hook and a polite end first, SIGKILL at the deadline; returns when the process and what it left (cgroup, mounts)
   // are gone.
   virtual io::Task<void> stop(io::Deadline deadline) = 0;
@@ -120,9 +123,14 @@ class InstanceFactory {
  public:
   virtual ~InstanceFactory() = default;
   virtual io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) = 0;
-  // Starts the zygote of a revision ahead of need; and drops the one of a revision that is gone.
-  // A zygote made ahead knows account and region from RuntimeOptions.
-  virtual io::Task<void> prepare(std::shared_ptr<const functions::Runnable> runnable) = 0;
+  // A first start of this function may follow soon: an interpreter is made ready for it, if it takes one and none is. Bounded by the
+  // number of runtimes, not of functions.
+  virtual void expect(const functions::Runnable&) {}
+  // How much lies ready for starts to come: interpreters, forks, sandboxes.
+  virtual size_t ready() const { return 0; }
+  // Ends what starts now, and what is started from now on: nobody waits for it. Those starts fail.
+  virtual void abandon_starts() {}
+  // Drops what was made for a revision that is gone.
   virtual io::Task<void> forget(std::string key, uint64_t revision) = 0;
   virtual io::Task<void> stop() = 0;  // every zygote; instances are stopped by their owners before
 };

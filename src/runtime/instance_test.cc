@@ -69,6 +69,14 @@ TEST_F(PythonInstance, ACrashIsToldWithItsSignal) {
   stop(std::move(instance));
 }
 
+TEST_F(PythonInstance, ItsLastWordsNeedNoEndOfTheirLine) {
+  auto instance = started(function("import os\ndef handler(event, context):\n    print('dying words', end='', flush=True)\n    os._exit(3)\n"));
+  EXPECT_EQ(call(*instance, "").kind, Reply::Kind::died);
+  EXPECT_EQ(printed(), "dying words");
+  on_shard([this] { EXPECT_TRUE(!printed_.empty() && printed_.back().request == "request-1"); });
+  stop(std::move(instance));
+}
+
 TEST_F(PythonInstance, SysExitEndsTheProcess) {
   Reply reply = run_once("import sys\ndef handler(event, context):\n    sys.exit(7)\n");
   EXPECT_EQ(reply.kind, Reply::Kind::died);
@@ -110,7 +118,7 @@ TEST_F(PythonInstance, RunsTheInitializerOnceAndReportsItsFailure) {
   auto instance = started(good);
   EXPECT_EQ(call(*instance, "").body, "1");
   EXPECT_EQ(call(*instance, "").body, "1");
-  EXPECT_EQ(printed(), "cn-hangzhou\n");
+  EXPECT_EQ(printed(), hooked("Initialize", "cn-hangzhou\n"));
   stop(std::move(instance));
   auto bad = function("def initializer(context):\n    raise KeyError('model')\ndef handler(event, context): pass\n");
   bad->function.initializer = "index.initializer";
@@ -208,19 +216,14 @@ TEST_F(PythonInstance, ImportsWhatTheFunctionShipsFirst) {
   stop(std::move(instance));
 }
 
-TEST_F(PythonInstance, ServesCallsAtOnceWhenTheFunctionAllowsIt) {
+TEST_F(PythonInstance, ServesOneCallAfterTheOtherWhateverTheFunctionAllows) {
   auto runnable = function(
-      "import threading\nboth = threading.Barrier(2)\ndef handler(event, context):\n    both.wait(10)\n    return context.request_id + ' ' + event.decode()\n");
+      "import threading\nboth = threading.Barrier(2)\ndef handler(event, context):\n    try:\n        both.wait(0.2)\n        return 'together'\n"
+      "    except threading.BrokenBarrierError:\n        return 'alone'\n");
   runnable->function.instance_concurrency = 2;
   auto instance = started(runnable);
-  std::promise<Reply> first, second;
-  auto run = [this](Instance& on, std::string name, std::promise<Reply>& out) -> void {
-    out.set_value(wait<Reply>([&] { return on.call({.request_id = name, .payload = name, .credentials = credentials_, .deadline = io::Deadline::after_us(shard_, 9'000'000)}); }));
-  };
-  std::jthread other([&] { run(*instance, "one", first); });
-  run(*instance, "two", second);
-  EXPECT_EQ(first.get_future().get().body, "one one");
-  EXPECT_EQ(second.get_future().get().body, "two two");
+  auto first = begin(*instance, ""), second = begin(*instance, "");
+  EXPECT_EQ(first.get().body + " " + second.get().body, "alone alone");
   stop(std::move(instance));
 }
 
@@ -269,7 +272,55 @@ TEST_F(PythonInstance, RunsItsPreStopHook) {
   auto runnable = function("def handler(event, context): pass\ndef bye(context):\n    print('bye from ' + context.function.name)\n");
   runnable->function.vendor["InstanceLifecycleConfig"] = json::object{{"PreStop", {{"Handler", "index.bye"}}}};
   stop(started(runnable));
-  EXPECT_EQ(printed(), "bye from detect-1\n");
+  EXPECT_EQ(printed(), hooked("PreStop", "bye from detect-1\n"));
+}
+
+TEST_F(PythonInstance, StandsStillWhileItIsFrozenWithWhatItStarted) {
+  auto runnable = function(
+      "import os, subprocess, threading, time\n"
+      "count = 0\n"
+      "def work():\n    global count\n    while True:\n        count += 1\n        time.sleep(0.001)\n"
+      "threading.Thread(target=work, daemon=True).start()\n"
+      "subprocess.Popen(['sh', '-c', 'while :; do echo >> /tmp/ticks; sleep 0.01; done'])\n"
+      "def handler(event, context): return count + (os.path.getsize('/tmp/ticks') if os.path.exists('/tmp/ticks') else 0)\n"
+      "def pause(context): print('about to stand still')\n");
+  runnable->function.vendor["InstanceLifecycleConfig"] = json::object{{"PreFreeze", {{"Handler", "index.pause"}}}, {"PreStop", {{"Handler", "index.pause"}}}};
+  auto instance = started(runnable);
+  EXPECT_GT(counted_meanwhile(*instance, false), 100);
+  EXPECT_EQ(printed(), "");
+  EXPECT_LT(counted_meanwhile(*instance, true), 100);
+  EXPECT_EQ(printed(), hooked("PreFreeze", "about to stand still\n"));
+  EXPECT_GT(counted_meanwhile(*instance, false), 100) << "and goes on afterwards";
+  wait<void>([&] { return instance->freeze(); });
+  int64_t before_us = shard_.now_us();
+  stop(std::move(instance));
+  EXPECT_LT(shard_.now_us() - before_us, 900'000) << "a frozen instance ends politely, not by the deadline";
+  EXPECT_TRUE(printed().ends_with(hooked("PreStop", "about to stand still\n"))) << printed();
+}
+
+TEST_F(PythonInstance, AStartThatIsAbandonedEndsAtOnce) {
+  auto runnable = function("import time\ndef handler(event, context): pass\ndef begin(context):\n    print('begun', flush=True)\n    time.sleep(60)\n");
+  runnable->function.initializer = "index.begin";
+  runnable->function.initialization_timeout_s = 60;
+  std::optional<StartError> failure;
+  std::jthread starter([&] {
+    auto begun = start(runnable);
+    begun ? stop(std::move(*begun)) : void(failure = begun.error().code);
+  });
+  while (printed().find("begun\n") == std::string::npos) wait<void>([&] { return io::sleep_us(shard_, kMicrosPerMilli); });
+  int64_t before_us = shard_.now_us();
+  on_shard([&] { factory_->abandon_starts(); });
+  starter.join();
+  EXPECT_EQ(failure, StartError::initializer);
+  EXPECT_LT(shard_.now_us() - before_us, 10 * kMicrosPerSecond);
+}
+
+TEST_F(PythonInstance, IsNotFrozenBesideACall) {
+  auto instance = started(function("import time\ndef handler(event, context):\n    time.sleep(0.3)\n    return 'done'\n"));
+  auto reply = begin(*instance, "");
+  wait<void>([&] { return instance->freeze(); });
+  EXPECT_EQ(reply.get().body, "done");
+  stop(std::move(instance));
 }
 
 TEST_F(PythonInstance, SaysHowItsStartWasSpent) {

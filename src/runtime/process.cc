@@ -2,8 +2,10 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <cerrno>
 
+#include "base/encoding.h"
 #include "base/json.h"
 #include "sys/process.h"
 
@@ -25,6 +27,19 @@ std::string error_json(std::string_view message, std::string_view type) {
   return to_text(body);
 }
 
+std::string error_line(std::string_view body) {
+  constexpr size_t kMostBytes = 256;
+  auto parsed = parse_json(body);
+  std::string line = parsed && parsed->is_object() ? string_or(*parsed, "errorMessage") : std::string();
+  std::replace_if(line.begin(), line.end(), [](unsigned char c) { return c < ' '; }, ' ');
+  line = std::string(trim(line));
+  if (line.empty()) return "failed";
+  if (line.size() <= kMostBytes) return line;
+  size_t end = kMostBytes;
+  while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xc0) == 0x80) --end;  // no half character
+  return line.substr(0, end) + "...";
+}
+
 Process::Process(io::Shard& shard, Parts parts) : shard_(shard), parts_(std::move(parts)), gone_(shard) {}
 
 int64_t Process::memory_bytes() {
@@ -43,19 +58,85 @@ std::string Process::how_it_ended() const { return "the program ended " + sys::h
 io::Task<void> Process::gone() { (void)co_await gone_.wait(); }
 io::Task<io::Wait> Process::gone(io::Deadline deadline) { co_return co_await gone_.wait(deadline); }
 
+void Process::freeze() {
+  if (!alive_ || !running_.empty() || stays_awake_ || !parts_.move || std::exchange(frozen_, true)) return;
+  parts_.move(Motion::stop);
+}
+
+void Process::thaw() {
+  if (std::exchange(frozen_, false) && alive_) parts_.move(Motion::go);
+}
+
+void Process::stay_awake() {
+  stays_awake_ = true;
+  thaw();
+}
+
 void Process::begin_call(const std::string& request_id) {
-  ++calls_;
-  request_id_ = request_id;
+  thaw();
+  running_.push_back(request_id);
 }
 
 void Process::end_call(const std::string& request_id, Look look) {
   if (look == Look::now) take_output();
+  tell_rest(request_id);
+  if (auto found = std::find(running_.begin(), running_.end(), request_id); found != running_.end()) running_.erase(found);
+}
+
+void Process::begin_hook(std::string_view name, const std::string& request_id) {
+  begin_call(request_id);
+  say(request_id, fmt::format("FC {} Start RequestId: {}\n", name, request_id));
+}
+
+void Process::end_hook(std::string_view name, const std::string& request_id, std::string_view error) {
+  end_call(request_id);
+  say(request_id, fmt::format("FC {} End RequestId: {}{}{}\n", name, request_id, error.empty() ? "" : ", Error: ", error));
+}
+
+// What waits for the end of its line, which will not come.
+void Process::tell_rest(const std::string& request_id) {
   if (dropped_bytes_ > 0) partial_line_ += fmt::format("\n{} more bytes were printed and dropped: a call may print {} KiB\n", dropped_bytes_, kMaxPrintedBytes >> 10);
-  if (!partial_line_.empty() && parts_.printed) parts_.printed(parts_.instance_id, request_id, std::exchange(partial_line_, {}));
-  partial_line_.clear();
+  if (!partial_line_.empty()) tell_lines(request_id, std::exchange(partial_line_, {}));
   printed_bytes_ = dropped_bytes_ = 0;
-  if (calls_ > 0) --calls_;
-  if (calls_ == 0) request_id_.clear();
+}
+
+// "<time> <request id> [level] text": the one that runs and is named; null: none is.
+const std::string* Process::named_in(std::string_view line) const {
+  size_t from = line.find(' ');
+  if (from == line.npos) return nullptr;
+  std::string_view word = line.substr(from + 1, line.find(' ', from + 1) - from - 1);
+  auto found = std::find(running_.begin(), running_.end(), word);
+  return found == running_.end() ? nullptr : &*found;
+}
+
+// Lines that stand together and are one request's are told together.
+void Process::tell_lines(const std::string& otherwise, std::string text) {
+  if (running_.size() <= 1) return tell(otherwise, std::move(text));
+  std::string owner = otherwise;
+  size_t from = 0;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+    bool continues = text[at] == ' ' || text[at] == '\t';
+    const std::string* named = named_in(std::string_view(text).substr(at, end - at));
+    const std::string& whose = continues ? owner : named ? *named : otherwise;
+    if (whose != owner) {
+      if (at > from) tell(owner, text.substr(from, at - from));
+      owner = whose;
+      from = at;
+    }
+    at = end;
+  }
+  tell(owner, text.substr(from));
+}
+
+// Its words.
+void Process::tell(const std::string& request_id, std::string text) {
+  if (filter_) text = filter_(std::move(text));
+  if (!text.empty()) say(request_id, std::move(text));
+}
+
+void Process::say(const std::string& request_id, std::string line) {
+  if (parts_.printed) parts_.printed(parts_.instance_id, request_id, std::move(line));
 }
 
 Reply Process::death(int64_t began_us) {
@@ -81,6 +162,7 @@ io::Task<void> Process::watch(std::shared_ptr<Process> self) {
   auto status = co_await parts.exit_status(io::Deadline::never());
   self->exit_status_ = status.value_or(SIGKILL);
   self->take_output();
+  self->tell_rest(self->current());
   if (parts.cgroup) {
     self->memory_kills_ = parts.cgroup->memory_kills();
     self->peak_bytes_ = static_cast<int64_t>(parts.cgroup->peak_bytes());
@@ -91,6 +173,7 @@ io::Task<void> Process::watch(std::shared_ptr<Process> self) {
   // Whoever was told of its lines may be gone when this instance is: nothing more is told.
   self->output_ended_ = true;
   parts.printed = nullptr;
+  parts.move = nullptr;
   parts.exit_status = nullptr;
   parts.home.reset();
   self->gone_.set();
@@ -125,10 +208,10 @@ void Process::print(std::string_view text) {
   dropped_bytes_ += text.size() - kept;
   partial_line_.append(text.substr(0, kept));
   size_t last = partial_line_.rfind('\n');
-  if (last == std::string::npos || !parts_.printed) return;
+  if (last == std::string::npos) return;
   std::string rest = partial_line_.substr(last + 1);
   partial_line_.resize(last + 1);
-  parts_.printed(parts_.instance_id, request_id_, std::exchange(partial_line_, std::move(rest)));
+  tell_lines(current(), std::exchange(partial_line_, std::move(rest)));
 }
 
 }  // namespace mayfly::runtime

@@ -35,10 +35,10 @@ std::string zygote_configuration(const StartContext& context, const RuntimeOptio
       {"layers", inside.layers},
       {"libraries", inside.libraries},
       {"handler", function.handler},
-      {"initializer", function.initializer},
+      {"initializer", handler_of(functions::initializer(function))},
       {"pre_stop", handler_of(functions::pre_stop(function))},
       {"pre_freeze", handler_of(functions::pre_freeze(function))},
-      {"concurrency", function.instance_concurrency},
+      {"concurrency", concurrency_of(function)},
       {"cores", json::value_from(io::usable_cores())},
       {"tmp_bytes", kTmpBytes},
       {"region", context.region},
@@ -49,9 +49,10 @@ std::string zygote_configuration(const StartContext& context, const RuntimeOptio
   });
 }
 
-std::string start_message(const std::string& instance_id, const auth::Credentials& credentials, uint64_t memory_bytes) {
+std::string start_message(const std::string& instance_id, const auth::Credentials& credentials, uint64_t memory_bytes, const std::string& initializer_id) {
   return to_text(json::object{{"instance_id", instance_id},
                               {"memory_bytes", memory_bytes},
+                              {"request_id", initializer_id},
                               {"credentials", {credentials.access_key_id, credentials.access_key_secret, credentials.security_token}}});
 }
 

@@ -14,7 +14,8 @@ sandbox::Plan zygote_plan(const RuntimeOptions& options);
 // The JSON runtimes/python/zygote.py reads.
 std::string zygote_configuration(const StartContext& context, const RuntimeOptions& options, const std::string& seccomp_program);
 
-// The payload of the start frame of a zygote's fork. `memory_bytes`: the limit where no cgroup holds it, else 0.
-std::string start_message(const std::string& instance_id, const auth::Credentials& credentials, uint64_t memory_bytes);
+// The payload of the start frame of a zygote's fork: {instance_id, memory_bytes: the limit where no cgroup holds it, else 0, credentials:
+// [id, secret, token], request_id: of the function's initializer, "" without one}.
+std::string start_message(const std::string& instance_id, const auth::Credentials& credentials, uint64_t memory_bytes, const std::string& initializer_id);
 
 }  // namespace mayfly::runtime

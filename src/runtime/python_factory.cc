@@ -67,13 +67,16 @@ io::Task<PythonFactory::ZygoteResult> PythonFactory::make_zygote(StartContext co
   }
   auto zygote = std::make_shared<Zygote>(host_.shard(), box);
   host_.spawn(Zygote::read_messages(zygote));
-  auto configured = co_await zygote->configure(zygote_configuration(context, host_.options(), seccomp_), deadline);
-  if (!configured) {
-    zygote->close();
-    co_return std::unexpected(configured.error());
+  Expected<void, StartError> ready;
+  try {
+    ready = co_await zygote->configure(zygote_configuration(context, host_.options(), seccomp_), deadline);
+    if (ready) ready = co_await host_.open_door(box, context.runnable);
+  } catch (const sys::Fault& fault) {
+    ready = fail(StartError::sandbox, fault.what());
   }
-  co_await host_.open_door(box, context.runnable);
-  co_return zygote;
+  if (ready) co_return zygote;
+  zygote->close();  // else its reader would wait for its end
+  co_return std::unexpected(ready.error());
 }
 
 io::Task<Expected<std::shared_ptr<Box>, StartError>> PythonFactory::launch_interpreter() {
@@ -160,8 +163,12 @@ io::Task<void> PythonFactory::discard(Fork fork) {
 io::Task<Expected<std::unique_ptr<Instance>, StartError>> PythonFactory::start_in(StartContext context, Fork fork, int64_t began_us, int64_t zygote_us) {
   const auto& function = context.runnable->function;
   std::string id = host_.new_instance_id();
-  std::string start = start_message(id, context.credentials, fork.cgroup ? 0 : memory_limit(context.runnable->function));
+  StartFrame start{.payload = {}, .initializer_id = new_initializer_id(host_, function)};
+  start.payload = start_message(id, context.credentials, fork.cgroup ? 0 : memory_limit(function), start.initializer_id);
   auto frames = std::move(fork.process.frames);
+  auto move = [zygote = fork.zygote, token = fork.process.token](Process::Motion motion) {
+    motion == Process::Motion::stop ? zygote->freeze(token) : zygote->thaw(token);
+  };
   auto process = host_.supervise({.instance_id = id,
                                   .home = fork.zygote,
                                   .output = std::move(fork.process.output),
@@ -169,15 +176,15 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> PythonFactory::start_i
                                   .exit_status = [zygote = fork.zygote, token = fork.process.token](io::Deadline deadline) { return zygote->exit_of(token, deadline); },
                                   .cgroup = std::move(fork.cgroup),
                                   .printed = context.printed,
+                                  .move = std::move(move),
                                   .timeout_s = function.timeout_s,
                                   .memory_mb = function.memory_mb});
   StartPhases phases{.sandbox_us = host_.shard().now_us() - began_us - zygote_us, .runtime_us = zygote_us};
   co_return co_await start_framed(host_, std::move(context), std::move(process), std::move(frames), std::move(start), phases);
 }
 
-io::Task<void> PythonFactory::prepare(std::shared_ptr<const functions::Runnable> runnable) {
-  auto zygote = co_await zygote_for({.runnable = runnable, .account = host_.options().account, .region = host_.options().region});
-  if (zygote) forks_.expect(door_name(runnable->key(), runnable->revision), make_ahead(*runnable));
+void PythonFactory::expect(const functions::Runnable&) {
+  interpreters_.expect(kInterpreter, [this] { return interpreter_ahead(); });
 }
 
 io::Task<void> PythonFactory::forget(std::string key, uint64_t revision) { return drop(door_name(key, revision)); }

@@ -20,7 +20,8 @@ class PythonFactory final : public InstanceFactory {
   ~PythonFactory() override;
 
   io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) override;
-  io::Task<void> prepare(std::shared_ptr<const functions::Runnable> runnable) override;
+  void expect(const functions::Runnable& runnable) override;
+  size_t ready() const override { return forks_.ready() + interpreters_.ready(); }
   io::Task<void> forget(std::string key, uint64_t revision) override;
   io::Task<void> stop() override;
   const auto& forks() const { return forks_; }

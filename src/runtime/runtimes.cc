@@ -50,6 +50,11 @@ size_t concurrency_of(const functions::Function& function) {
   return one ? 1 : static_cast<size_t>(std::max<int64_t>(1, function.instance_concurrency));
 }
 
+bool freezes(const functions::Function& function) {
+  const Runtime* runtime = find_runtime(function.runtime);
+  return runtime && (runtime->contract == Contract::fc || runtime->contract == Contract::lambda || runtime->contract == Contract::scf);
+}
+
 std::string_view code_folder(Contract contract) {
   switch (contract) {
     case Contract::lambda: return "/var/task";

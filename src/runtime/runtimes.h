@@ -48,6 +48,9 @@ constexpr size_t kUnlimitedCalls = 1'000'000;  // more than a shard has connecti
 // How many calls an instance of this function takes at once, at least 1; 1 for what cannot do more.
 size_t concurrency_of(const functions::Function& function);
 
+// Whether an instance that nobody calls is frozen, as its platform does: FC, Lambda and SCF do; Knative's and OpenFaaS' servers go on.
+bool freezes(const functions::Function& function);
+
 // Where the code lies inside, without a '/' at the end.
 std::string_view code_folder(Contract contract);
 

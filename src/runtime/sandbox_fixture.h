@@ -166,12 +166,31 @@ class InSandbox : public testing::Test {
     Reply reply = run_once("import os, socket, ctypes, subprocess\n" + imports + "\ndef handler(event, context):\n    return " + expression + "\n");
     return reply.body;
   }
+  // The ids of hooks, which nobody knows before, as "*".
   std::string printed() {
     std::string all;
     on_shard([&] {
       for (const auto& piece : printed_) all += piece.text;
     });
+    constexpr std::string_view kBefore = "RequestId: ";
+    constexpr size_t kIdBytes = 36;
+    for (size_t at = 0; (at = all.find(kBefore, at)) != std::string::npos;) {
+      at += kBefore.size();
+      if (std::min(all.find_first_not_of("0123456789abcdef-", at), all.size()) - at >= kIdBytes) all.replace(at, kIdBytes, "*");
+    }
     return all;
+  }
+  // What is printed by a hook, with the lines around it.
+  static std::string hooked(const std::string& name, const std::string& text, const std::string& error = {}) {
+    return fmt::format("FC {0} Start RequestId: *\n{1}FC {0} End RequestId: *{2}\n", name, text, error);
+  }
+  // How far a function gets that counts, in `handler`'s answer, what it does every millisecond beside its calls, while it is left alone for
+  // 300 ms, frozen or not.
+  int64_t counted_meanwhile(Instance& instance, bool frozen) {
+    int64_t before = std::stoll(call(instance, "").body);
+    if (frozen) wait<void>([&] { return instance.freeze(); });
+    wait<void>([&] { return io::sleep_us(shard_, 300 * kMicrosPerMilli); });
+    return std::stoll(call(instance, "").body) - before;
   }
 
   struct Piece {

@@ -28,16 +28,17 @@ io::Task<Expected<std::unique_ptr<Instance>, StartError>> StdioFactory::start(St
     runner = kInsideRunner;
   }
   plan.confined = plan.frames = true;
+  plan.held = !function.egress.empty();
   plan.command = {runner, std::string(kStdioRunnerArgument), classic ? "classic" : "of-watchdog"};
   plan.environment = as_list(environment(context, options, contract));
   plan.cores = io::usable_cores();
   plan.folder = places(*context.runnable, options, contract).code;
   MAYFLY_CO_TRY(auto box, co_await host_.launch_instance(std::move(plan), memory_limit(function)));
-  co_await host_.open_door(box, context.runnable);
+  MAYFLY_CO_TRY_VOID(co_await host_.open_door(box, context.runnable));
   auto frames = std::move(box->sandbox().frames);
   auto process = host_.program_of(std::move(box), context, host_.new_instance_id());
   StartPhases phases{.sandbox_us = host_.shard().now_us() - began_us};
-  co_return co_await start_framed(host_, std::move(context), std::move(process), std::move(frames), "{}", phases);
+  co_return co_await start_framed(host_, std::move(context), std::move(process), std::move(frames), {.payload = "{}", .initializer_id = {}}, phases);
 }
 
 }  // namespace mayfly::runtime

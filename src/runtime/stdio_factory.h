@@ -14,7 +14,6 @@ class StdioFactory final : public InstanceFactory {
   explicit StdioFactory(Host& host) : host_(host) {}
 
   io::Task<Expected<std::unique_ptr<Instance>, StartError>> start(StartContext context) override;
-  io::Task<void> prepare(std::shared_ptr<const functions::Runnable>) override { co_return; }  // nothing is shared by instances
   io::Task<void> forget(std::string, uint64_t) override { co_return; }
   io::Task<void> stop() override { co_return; }
 

@@ -54,7 +54,13 @@ StdioProcess::StdioProcess(const std::vector<std::string>& command, const std::v
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);
   if (error != 0) throw sys::Fault("exec", command.front(), error);
-  pidfd = sys::open_pidfd(pid);
+  try {
+    pidfd = sys::open_pidfd(pid);
+  } catch (const sys::Fault&) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    throw;
+  }
   input = std::move(in.write);
   output = std::move(out.read);
   if (separate_errors) errors = std::move(err.read);

@@ -168,7 +168,10 @@ void Runner::finish(Run& run) {
   std::string end = process.status == 0 ? std::string() : end_text(process.status);
   int64_t took_us = now_us() - run.began_us;
   bool timed_out = process.killed && settings_.exec_timeout_us > 0 && took_us >= settings_.exec_timeout_us;
-  if (process.killed && !timed_out) end = fmt::format("the output is larger than {} bytes", kMaxOutputBytes);
+  if (process.killed && !timed_out) {
+    end = fmt::format("the output is larger than {} bytes", kMaxOutputBytes);
+    process.written.clear();  // more than a frame holds
+  }
   if (settings_.mode == StdioMode::classic) return finish_classic(run, end, timed_out);
   uint64_t bytes = run.opened ? run.sent_bytes : process.written.size();
   if (!end.empty()) log("Error: " + end);

@@ -111,6 +111,17 @@ TEST_F(Stdio, WhatRunsTooLongIsKilled) {
   stop(std::move(instance));
 }
 
+TEST_F(Stdio, MoreOutputThanAReplyHoldsIs500AndEndsNobodyElse) {
+  auto runnable = with_script("read what; [ \"$what\" = much ] && exec head -c 40000000 /dev/zero; echo little");
+  runnable->function.memory_mb = 512;
+  auto instance = started(runnable);
+  Reply reply = ask(*instance, "POST", "much\n");
+  EXPECT_EQ(status_of(reply), 500);
+  EXPECT_EQ(reply.body, "the output is larger than 34598912 bytes\n");
+  EXPECT_EQ(ask(*instance, "POST", "\n").body, "little\n");
+  stop(std::move(instance));
+}
+
 TEST_F(Stdio, UnusualVerbsAreRefusedAndHealthIsAnswered) {
   auto instance = started(with({{"fprocess", "cat"}}));
   EXPECT_EQ(status_of(ask(*instance, "OPTIONS")), 405);

@@ -2,8 +2,10 @@
 
 #include <signal.h>
 
+#include <cerrno>
 #include <cstring>
 
+#include "sys/fault.h"
 
 namespace mayfly::runtime {
 namespace {
@@ -17,9 +19,16 @@ uint32_t number_at(const std::string& bytes, size_t at) {
   return out;
 }
 
+std::string order_about(char order, uint32_t token) {
+  std::string out(1, order);
+  out.append(reinterpret_cast<const char*>(&token), sizeof token);
+  return out;
+}
+
 }  // namespace
 
 io::Task<Expected<void, StartError>> Zygote::configure(std::string configuration, io::Deadline deadline) {
+  if (configuration.size() > sandbox::kMaxPlanBytes) co_return fail(StartError::sandbox, sandbox::too_large(configuration.size()));
   if (!sys::send_message(sandbox().control(), configuration)) co_return fail(StartError::sandbox, "the interpreter ended before it was configured");
   auto waited = co_await ready_.wait(deadline);
   if (waited == io::Wait::timed_out) co_return fail(StartError::timed_out, "the interpreter was not ready in time");
@@ -29,8 +38,7 @@ io::Task<Expected<void, StartError>> Zygote::configure(std::string configuration
 
 uint32_t Zygote::ask_fork(std::vector<sys::Fd> entries, For purpose) {
   uint32_t token = next_token_++;
-  std::string request = purpose == For::later ? "A" : "F";
-  request.append(reinterpret_cast<const char*>(&token), sizeof token);
+  std::string request = order_about(purpose == For::later ? 'A' : 'F', token);
   std::vector<int> fds;
   for (const auto& entry : entries) fds.push_back(entry.get());
   bool sent = alive_ && sys::send_message(sandbox().control(), request, fds);
@@ -60,6 +68,10 @@ io::Task<std::optional<int>> Zygote::exit_of(uint32_t token, io::Deadline deadli
   auto status = co_await fork->exit.wait(deadline);
   forks_.erase(token);
   co_return status;
+}
+
+void Zygote::signal(char order, uint32_t token) {
+  if (alive_) (void)sys::try_send_message(sandbox().control(), order_about(order, token));
 }
 
 void Zygote::one_less() {
@@ -108,11 +120,21 @@ void Zygote::lost() {
   }
 }
 
+// A fork whose descriptors found no place here ends by itself, for they are closed, and who waits for it waits until its deadline.
+sys::Received Zygote::receive(sys::Message& message) {
+  try {
+    return sys::receive_message(sandbox().control(), kMaxMessageBytes, message);
+  } catch (const sys::Fault& fault) {
+    fmt::print(stderr, "mayfly: a message of a function's interpreter is lost: {}\n", fault.what());
+    return fault.error() == EMFILE ? sys::Received::message : sys::Received::closed;
+  }
+}
+
 io::Task<void> Zygote::read_messages(std::shared_ptr<Zygote> self) {
   bool open = true;
   while (open) {
     sys::Message message;
-    switch (sys::receive_message(self->sandbox().control(), kMaxMessageBytes, message)) {
+    switch (self->receive(message)) {
       case sys::Received::message:
         self->take(std::move(message));
         continue;

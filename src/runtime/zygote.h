@@ -38,6 +38,9 @@ class Zygote {
   io::Task<Expected<Forked, StartError>> forked(uint32_t token, io::Deadline deadline);
   // The wait status of a fork that has ended; nullopt if that is not known by the deadline. Asked once per fork.
   io::Task<std::optional<int>> exit_of(uint32_t token, io::Deadline deadline);
+  // A fork and what it started stop where they are, or go on, soon; nothing happens to one that has ended.
+  void freeze(uint32_t token) { signal(kFreeze, token); }
+  void thaw(uint32_t token) { signal(kThaw, token); }
   void retire();  // nothing more will be forked: it ends when the last of its forks has
   void close();   // kills it and all it forked; read_messages then ends
 
@@ -46,6 +49,9 @@ class Zygote {
 
  private:
   sandbox::Sandbox& sandbox() { return box_->sandbox(); }
+  static constexpr char kFreeze = 'S', kThaw = 'C';
+  void signal(char order, uint32_t token);
+  sys::Received receive(sys::Message& message);
   void take(sys::Message message);
   void lost();
   void one_less();

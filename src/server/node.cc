@@ -325,6 +325,7 @@ io::Task<std::vector<usage::Meter::Sample>> Node::Rooms::samples(io::Loop& loop)
       counter("mayfly_store_commits_total", "Batches made durable.", store->commits()),
       gauge("mayfly_instances", "Instances that run now.", totals.instances),
       gauge("mayfly_instances_idle", "Instances that wait for a call.", totals.idle),
+      gauge("mayfly_ready_for_starts", "Interpreters, forks and sandboxes made ahead of the next cold starts.", totals.ready),
       gauge("mayfly_http_trigger_calls_open", "Calls through HTTP triggers that wait, run or stream now, WebSockets among them.", streamed->open()),
       gauge("mayfly_calls_queued", "Calls waiting for an instance.", totals.queued),
       gauge("mayfly_functions_suspended", "Functions that are not tried for a while because they crash or do not start.", totals.suspended),

@@ -82,7 +82,7 @@ namespace Mayfly
             return true;
         }
 
-        internal void Write(byte kind, uint call, byte status, long durationUs, byte[] meta, byte[] payload, int size)
+        internal void Write(byte kind, uint call, byte status, long durationUs, byte[] meta, byte[] payload, int offset, int size)
         {
             var frame = new byte[HeaderBytes + meta.Length + size];
             var header = new Span<byte>(frame);
@@ -93,7 +93,7 @@ namespace Mayfly
             BinaryPrimitives.WriteUInt32LittleEndian(header.Slice(12), call);
             BinaryPrimitives.WriteInt64LittleEndian(header.Slice(16), durationUs);
             Buffer.BlockCopy(meta, 0, frame, HeaderBytes, meta.Length);
-            Buffer.BlockCopy(payload, 0, frame, HeaderBytes + meta.Length, size);
+            Buffer.BlockCopy(payload, offset, frame, HeaderBytes + meta.Length, size);
             lock (writing)
             {
                 output.Write(frame, 0, frame.Length);
@@ -101,6 +101,6 @@ namespace Mayfly
             }
         }
 
-        internal void Write(byte kind, uint call, byte status, long durationUs, byte[] meta, byte[] payload) => Write(kind, call, status, durationUs, meta, payload, payload.Length);
+        internal void Write(byte kind, uint call, byte status, long durationUs, byte[] meta, byte[] payload) => Write(kind, call, status, durationUs, meta, payload, 0, payload.Length);
     }
 }

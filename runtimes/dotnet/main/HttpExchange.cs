@@ -16,13 +16,14 @@ namespace Mayfly
         private const string Library = "Microsoft.AspNetCore.Http";
 
         private readonly object context, request, response;
-        private readonly MemoryStream answer = new MemoryStream();
+        private readonly ReplyBody answer;
 
         internal static bool IsRequest(Type type) => type.FullName == Library + ".HttpRequest";
         internal static bool IsResponse(Type type) => type.FullName == Library + ".HttpResponse";
 
-        internal HttpExchange(FunctionLoader loader, JsonElement about, byte[] body)
+        internal HttpExchange(FunctionLoader loader, JsonElement about, byte[] body, Frames frames, uint call)
         {
+            answer = new ReplyBody(frames, call, Head, () => ((string)Get(response, "ContentType") ?? "").StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase));
             Type type = loader.LoadFromAssemblyName(new AssemblyName(Library)).GetType(Library + ".DefaultHttpContext", true);
             context = Activator.CreateInstance(type);
             request = Get(context, "Request");
@@ -62,13 +63,23 @@ namespace Mayfly
             return Activator.CreateInstance(type, new object[] { values });
         }
 
-        /// <summary>What was answered: the meta, JSON {status, headers: {name: [value, ...]}}, and the body.</summary>
+        /// <summary>What was answered and has not been streamed: the meta and the body.</summary>
         internal Outcome Answered()
         {
             response.GetType().GetMethod("CompleteAsync")?.Invoke(response, null);  // what waits in the BodyWriter
+            if (answer.Streaming)
+            {
+                answer.Send();
+                return new Outcome();
+            }
             var body = Get(response, "Body") as Stream;
-            byte[] bytes = answer.ToArray();
-            if (body != null && body != answer) bytes = Bodies.Whole(body);  // FcHttpEntrypoint puts a stream of its own there
+            bool replaced = body != null && body != answer;  // FcHttpEntrypoint puts a stream of its own there
+            return new Outcome { Meta = Head(), Body = replaced ? Bodies.Whole(body) : answer.ToArray() };
+        }
+
+        /// <summary>JSON {status, headers: {name: [value, ...]}}.</summary>
+        private byte[] Head()
+        {
             var head = new MemoryStream();
             using (var json = new Utf8JsonWriter(head, new JsonWriterOptions { Encoder = Mayfly.Values.Encoder }))
             {
@@ -84,7 +95,7 @@ namespace Mayfly
                 json.WriteEndObject();
                 json.WriteEndObject();
             }
-            return new Outcome { Meta = head.ToArray(), Body = bytes };
+            return head.ToArray();
         }
 
         private static object Get(object of, string name) => of.GetType().GetProperty(name).GetValue(of);

@@ -22,6 +22,8 @@ namespace Mayfly
         private static JsonElement start;
         private static Handler handler, preStop, preFreeze;
         private static Values values;
+        private static readonly object ofKeys = new object();
+        private static string keys = "";  // id \0 secret \0 token, as the last call brought them
 
         /// <summary>An interface as a package would bring it, and an object as a handler would take it, for the rehearsal.</summary>
         public interface IRehearsed
@@ -102,7 +104,7 @@ namespace Mayfly
                     if (initializer != null)
                     {
                         frames.Write(Frames.Imported, 0, Frames.Ok, 0, Frames.Nothing, Frames.Nothing);
-                        Run(initializer).GetAwaiter().GetResult();
+                        Run(initializer, ContextOf(Context.Text(start, "request_id"), keys)).GetAwaiter().GetResult();
                     }
                     initUs = Micros(watch) - importUs;
                 }
@@ -123,7 +125,14 @@ namespace Mayfly
             return name.Length == 0 ? null : Handler.Find(Loader, name);
         }
 
-        private static Task Run(Handler hook) => hook.Call(type => type.FullName == Context.TypeName ? new Context(start).As(type) : null);
+        /// <summary>Of what runs from now on: the environment has its credentials too.</summary>
+        private static Context ContextOf(string requestId, string triple)
+        {
+            SetKeys(triple);
+            return new Context(start) { RequestId = requestId, Credentials = triple.Split('\0') };
+        }
+
+        private static Task Run(Handler hook, Context context) => hook.Call(type => type.FullName == Context.TypeName ? context.As(type) : null);
 
         private static async Task Serve(Frames.Frame frame)
         {
@@ -149,11 +158,12 @@ namespace Mayfly
             try
             {
                 string[] parts = frame.MetaText.Split('\u0001');
-                var context = new Context(start) { RequestId = parts[0], Credentials = parts[1].Split('\0'), Retries = frame.Retries };
+                Context context = ContextOf(parts[0], parts[1]);
+                context.Retries = frame.Retries;
                 bool http = parts.Length > 2 && parts[2].Length > 0;
                 if (http && handler.IsHttp) outcome = await Http(frame, context, parts[2]).ConfigureAwait(false);
                 else outcome = await Event(frame, context).ConfigureAwait(false);
-                if (outcome.Body.Length > Frames.MaxPayloadBytes) throw new PackageException("ResultTooLarge", "the result has " + outcome.Body.Length + " bytes, more than a call may answer");
+                if (outcome.Body.Length > Frames.MaxPayloadBytes) throw TooLarge(outcome.Body.Length);
             }
             catch (Exception failure)
             {
@@ -162,6 +172,9 @@ namespace Mayfly
             if (error == null) frames.Write(Frames.Reply, frame.Call, Frames.Ok, Micros(watch), outcome.Meta, outcome.Body);
             else frames.Write(Frames.Reply, frame.Call, Frames.HandledError, Micros(watch), Frames.Nothing, error);
         }
+
+        private static PackageException TooLarge(int size) =>
+            new PackageException("ResultTooLarge", "The result has " + size + " bytes; at most " + Frames.MaxPayloadBytes + " can be answered at once, stream it instead");
 
         private static async Task<Outcome> Event(Frames.Frame frame, Context context)
         {
@@ -185,7 +198,7 @@ namespace Mayfly
         {
             using (JsonDocument json = JsonDocument.Parse(about))
             {
-                var exchange = new HttpExchange(Loader, json.RootElement, frame.Payload);
+                var exchange = new HttpExchange(Loader, json.RootElement, frame.Payload, frames, frame.Call);
                 await handler.Call(type => type.FullName == Context.TypeName ? context.As(type) : exchange.Argument(type)).ConfigureAwait(false);
                 return exchange.Answered();
             }
@@ -193,10 +206,12 @@ namespace Mayfly
 
         private static async Task Hook(Frames.Frame frame)
         {
-            Handler hook = frame.MetaText == "preStop" ? preStop : preFreeze;
+            string[] parts = frame.MetaText.Split('\u0001');
+            Handler hook = parts[0] == "preStop" ? preStop : preFreeze;
             try
             {
-                if (hook != null) await Run(hook).ConfigureAwait(false);
+                Context context = parts.Length > 2 ? ContextOf(parts[1], parts[2]) : ContextOf("", keys);  // an older server sends the name alone
+                if (hook != null) await Run(hook, context).ConfigureAwait(false);
             }
             catch (Exception failure)
             {
@@ -212,10 +227,21 @@ namespace Mayfly
             foreach (JsonProperty each in start.GetProperty("environment").EnumerateObject()) Environment.SetEnvironmentVariable(each.Name, each.Value.GetString());
             JsonElement credentials = start.GetProperty("credentials");
             Environment.SetEnvironmentVariable("FC_INSTANCE_ID", Context.Text(start, "instance_id"));
-            Environment.SetEnvironmentVariable("ALIBABA_CLOUD_ACCESS_KEY_ID", credentials[0].GetString());
-            Environment.SetEnvironmentVariable("ALIBABA_CLOUD_ACCESS_KEY_SECRET", credentials[1].GetString());
-            Environment.SetEnvironmentVariable("ALIBABA_CLOUD_SECURITY_TOKEN", credentials[2].GetString());
+            SetKeys(credentials[0].GetString() + "\0" + credentials[1].GetString() + "\0" + credentials[2].GetString());
             TimeZoneInfo.ClearCachedData();  // TZ
+        }
+
+        private static void SetKeys(string triple)
+        {
+            lock (ofKeys)
+            {
+                if (triple == keys) return;
+                string[] each = triple.Split('\0');
+                Environment.SetEnvironmentVariable("ALIBABA_CLOUD_ACCESS_KEY_ID", each[0]);
+                Environment.SetEnvironmentVariable("ALIBABA_CLOUD_ACCESS_KEY_SECRET", each[1]);
+                Environment.SetEnvironmentVariable("ALIBABA_CLOUD_SECURITY_TOKEN", each[2]);
+                keys = triple;
+            }
         }
 
         private static long Micros(Stopwatch watch) => watch.ElapsedTicks * 1000000 / Stopwatch.Frequency;

@@ -79,7 +79,7 @@ class Context {
 
   Log log;
 
-  std::string_view request_id() const { return request_id_; }  // empty in an initializer or hook
+  std::string_view request_id() const { return request_id_; }  // an initializer and each run of a hook have their own
   int retry_count() const { return retry_count_; }             // how often an asynchronous call was tried before
   Credentials credentials() const;
 

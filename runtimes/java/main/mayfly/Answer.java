@@ -8,6 +8,7 @@ import java.nio.charset.StandardCharsets;
 final class Answer extends ByteArrayOutputStream {
   private static final byte[] NOTHING = {};
   private static final int CHUNK_BYTES = 64 << 10;  // streamed without being flushed once so much has gathered
+  private static final int MAX_CHUNK_BYTES = 1 << 20;  // a longer piece goes as several frames
 
   private final Frames frames;
   private final int call;
@@ -47,11 +48,12 @@ final class Answer extends ByteArrayOutputStream {
   void end(long beganNanos) throws IOException {
     if (streaming) send();
     long tookUs = (System.nanoTime() - beganNanos) / 1000;
-    frames.write(Frames.REPLY, call, Frames.OK, tookUs, streaming ? NOTHING : head, buf, 0, streaming ? 0 : count);
+    if (count > Frames.MAX_PAYLOAD_BYTES) frames.write(Frames.REPLY, call, Frames.HANDLED_ERROR, tookUs, NOTHING, Errors.tooLarge(count));
+    else frames.write(Frames.REPLY, call, Frames.OK, tookUs, streaming ? NOTHING : head, buf, 0, count);
   }
 
   private void send() throws IOException {
-    if (count > 0) frames.write(Frames.CHUNK, call, Frames.OK, 0, NOTHING, buf, 0, count);
+    for (int at = 0; at < count; at += MAX_CHUNK_BYTES) frames.write(Frames.CHUNK, call, Frames.OK, 0, NOTHING, buf, at, Math.min(MAX_CHUNK_BYTES, count - at));
     reset();
   }
 

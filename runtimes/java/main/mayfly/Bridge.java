@@ -37,6 +37,8 @@ public interface Bridge {
     void status(int status);
     void header(String name, List<String> values);
     OutputStream answer();
+    /** Forgets what was written; before the first flush. */
+    void clear();
     /** Sends the head now; what is written from then on is streamed. */
     void flush() throws IOException;
   }

@@ -12,6 +12,15 @@ final class Errors {
     return describe(unwrapped(failure), 0).toString().getBytes(StandardCharsets.UTF_8);
   }
 
+  /** Of a result that is too long for a reply. */
+  static byte[] tooLarge(int size) {
+    JsonObject out = new JsonObject();
+    out.addProperty("errorMessage", "The result has " + size + " bytes; at most " + Frames.MAX_PAYLOAD_BYTES + " can be answered at once, stream it instead");
+    out.addProperty("errorType", "ResultTooLarge");
+    out.add("stackTrace", new JsonArray());
+    return out.toString().getBytes(StandardCharsets.UTF_8);
+  }
+
   /** The same of one that has run out of memory, with what to do about it. */
   static byte[] outOfMemory(OutOfMemoryError failure, int memoryMb) {
     JsonObject out = describe(failure, 0);

@@ -15,6 +15,7 @@ import java.nio.ByteOrder;
 final class Frames {
   static final byte START = 1, READY = 2, CALL = 3, REPLY = 4, FAILED = 5, HEAD = 6, CHUNK = 7, HOOK = 8, IMPORTED = 9;
   static final byte OK = 0, HANDLED_ERROR = 1;
+  static final int MAX_PAYLOAD_BYTES = 33 << 20;  // kMaxPayloadBytes
   private static final int HEADER_BYTES = 24, READ_BYTES = 64 << 10;
 
   static final class Frame {

@@ -54,6 +54,7 @@ final class HttpExchange implements Bridge.Exchange {
   @Override public void status(int value) { status = value; }
   @Override public void header(String name, List<String> values) { answered.put(name, values); }
   @Override public OutputStream answer() { return answer; }
+  @Override public void clear() { answer.reset(); }
 
   @Override
   public void flush() throws IOException {

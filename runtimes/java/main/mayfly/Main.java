@@ -30,6 +30,7 @@ public final class Main {
 
   private final Frames frames;
   private Bridge bridge;
+  private String credentials = "";  // id \0 secret \0 token, as the last call brought them
   private String preStop = "", preFreeze = "";
   private int memoryMb;
 
@@ -83,11 +84,10 @@ public final class Main {
     long began = System.nanoTime();
     long imported;
     JsonObject start = JsonParser.parseString(text(frame.payload)).getAsJsonObject();
-    Bridge.Invocation first = new Bridge.Invocation();
-    JsonArray credentials = start.getAsJsonArray("credentials");
-    for (int i = 0; i < 3; ++i) first.credentials[i] = credentials.get(i).getAsString();
     try {
       setEnvironment(start);
+      JsonArray keys = start.getAsJsonArray("credentials");
+      Bridge.Invocation first = invocation(string(start, "request_id"), keys.get(0).getAsString() + '\0' + keys.get(1).getAsString() + '\0' + keys.get(2).getAsString(), 0);
       bridge = load(start);
       imported = System.nanoTime();
       if (!string(start, "initializer").isEmpty()) {
@@ -131,12 +131,9 @@ public final class Main {
   private void call(Frames.Frame frame) throws java.io.IOException {
     long began = System.nanoTime();
     String[] meta = text(frame.meta).split("\1", -1);
-    Bridge.Invocation invocation = new Bridge.Invocation();
-    invocation.requestId = meta[0];
-    invocation.credentials = meta[1].split("\0", -1);
-    invocation.retries = frame.retries;
     Answer answer = new Answer(frames, frame.call);
     try {
+      Bridge.Invocation invocation = invocation(meta[0], meta[1], frame.retries);
       if (meta.length > 2 && !meta[2].isEmpty()) {
         HttpExchange exchange = new HttpExchange(answer, frame.call, meta[2], frame.payload);
         bridge.handleHttp(exchange, invocation);
@@ -156,14 +153,27 @@ public final class Main {
   }
 
   private void hook(Frames.Frame frame) throws java.io.IOException {
-    boolean stop = text(frame.meta).equals("preStop");
+    String[] meta = text(frame.meta).split("\1", -1);
+    boolean stop = meta[0].equals("preStop");
     String handler = stop ? preStop : preFreeze;
     try {
-      if (!handler.isEmpty()) bridge.hook(handler, stop, new Bridge.Invocation());
+      Bridge.Invocation invocation = meta.length > 2 ? invocation(meta[1], meta[2], 0) : invocation("", credentials, 0);  // an older server sends the name alone
+      if (!handler.isEmpty()) bridge.hook(handler, stop, invocation);
     } catch (Throwable failure) {
       failure.printStackTrace();
     }
     frames.write(Frames.REPLY, frame.call, Frames.OK, 0, NOTHING, NOTHING);
+  }
+
+  /** Of what runs from now on: the environment has its credentials too. */
+  private synchronized Bridge.Invocation invocation(String requestId, String keys, int retries) throws ReflectiveOperationException {
+    Bridge.Invocation invocation = new Bridge.Invocation();
+    invocation.requestId = requestId;
+    invocation.credentials = keys.split("\0", -1);
+    invocation.retries = retries;
+    if (!keys.equals(credentials)) setCredentials(environment(), invocation.credentials);
+    credentials = keys;
+    return invocation;
   }
 
   private static Bridge load(JsonObject start) throws Exception {
@@ -209,23 +219,32 @@ public final class Main {
     }
   }
 
-  /** Replaces the environment of this process as Java sees it: it was started before anybody knew for which function. */
+  /** What System.getenv() gives, and ProcessBuilder.environment(). */
   @SuppressWarnings("unchecked")
-  private static void setEnvironment(JsonObject start) throws ReflectiveOperationException {
+  private static Map<String, String> environment() throws ReflectiveOperationException {
     Field holder = Class.forName("java.lang.ProcessEnvironment").getDeclaredField("theUnmodifiableEnvironment");
     holder.setAccessible(true);
     Object unmodifiable = holder.get(null);
     Field inner = unmodifiable.getClass().getDeclaredField("m");
     inner.setAccessible(true);
-    Map<String, String> environment = (Map<String, String>) inner.get(unmodifiable);
+    return (Map<String, String>) inner.get(unmodifiable);
+  }
+
+  /** Replaces the environment of this process as Java sees it: it was started before anybody knew for which function. */
+  private static void setEnvironment(JsonObject start) throws ReflectiveOperationException {
+    Map<String, String> environment = environment();
     environment.clear();
     JsonObject wanted = start.getAsJsonObject("environment");
     for (String name : wanted.keySet()) environment.put(name, wanted.get(name).getAsString());
     environment.put("FC_INSTANCE_ID", string(start, "instance_id"));
-    JsonArray credentials = start.getAsJsonArray("credentials");
-    environment.put("ALIBABA_CLOUD_ACCESS_KEY_ID", credentials.get(0).getAsString());
-    environment.put("ALIBABA_CLOUD_ACCESS_KEY_SECRET", credentials.get(1).getAsString());
-    environment.put("ALIBABA_CLOUD_SECURITY_TOKEN", credentials.get(2).getAsString());
+    setCredentials(environment, new String[] {"", "", ""});
+  }
+
+  /** Once these are in the map, which takes no lock, others only replace their values: whoever reads it meanwhile sees the old or the new. */
+  private static void setCredentials(Map<String, String> environment, String[] keys) {
+    environment.put("ALIBABA_CLOUD_ACCESS_KEY_ID", keys[0]);
+    environment.put("ALIBABA_CLOUD_ACCESS_KEY_SECRET", keys[1]);
+    environment.put("ALIBABA_CLOUD_SECURITY_TOKEN", keys[2]);
   }
 
   private static String string(JsonObject object, String name) {

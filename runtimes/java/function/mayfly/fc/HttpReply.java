@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
+import java.io.UnsupportedEncodingException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.nio.charset.Charset;
@@ -17,6 +18,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import javax.servlet.ServletOutputStream;
 import javax.servlet.WriteListener;
 import javax.servlet.http.Cookie;
@@ -25,11 +28,15 @@ import mayfly.Bridge;
 
 /** An HttpServletResponse: the head is kept until the end or the first flush, from which on the body is streamed. See HttpCall. */
 final class HttpReply {
+  private static final String TYPE = "Content-Type";
+  private static final Pattern CHARSET = Pattern.compile(";\\s*charset\\s*=\\s*\"?([^\";\\s]+)\"?", Pattern.CASE_INSENSITIVE);
+  private static final String USUAL_ENCODING = "UTF-8";
+
   private final Bridge.Exchange exchange;
   private final Map<String, List<String>> headers = new LinkedHashMap<>();
   private int status = 200;
-  private String encoding = "UTF-8";
-  private boolean committed, finishing;
+  private String encoding;  // null until one is named, or a writer takes the usual one
+  private boolean committed, ended, gathering;  // ended: sendError or sendRedirect said the last word
   private PrintWriter writer;
   private ServletOutputStream stream;
 
@@ -42,32 +49,38 @@ final class HttpReply {
   }
 
   void finish() {
-    finishing = true;
+    gather();
+    if (!ended) head();
+  }
+
+  /** What the writer holds goes to the body; that is no wish of the handler's to have it sent. */
+  private void gather() {
+    gathering = true;
     if (writer != null) writer.flush();
-    head();
+    gathering = false;
   }
 
   private void head() {
     exchange.status(status);
-    headers.forEach(exchange::header);
+    headers.forEach((name, values) -> exchange.header(name, List.copyOf(values)));
   }
 
   private void flush() throws IOException {
-    if (!committed) head();
+    if (!committed && !ended) head();
     committed = true;
     exchange.flush();
   }
 
   private Object answer(Method method, Object[] arguments) throws Exception {
     String first = arguments != null && arguments.length > 0 ? String.valueOf(arguments[0]) : "";
-    String second = arguments != null && arguments.length > 1 ? String.valueOf(arguments[1]) : "";
+    String second = arguments != null && arguments.length > 1 && arguments[1] != null ? arguments[1].toString() : "";
     switch (method.getName()) {
       case "setStatus": status = (Integer) arguments[0]; return null;
       case "getStatus": return status;
       case "setHeader":
       case "setIntHeader": set(first, second); return null;
       case "addHeader":
-      case "addIntHeader": values(first).add(second); return null;
+      case "addIntHeader": add(first, second); return null;
       case "setDateHeader": set(first, date((Long) arguments[1])); return null;
       case "addDateHeader": values(first).add(date((Long) arguments[1])); return null;
       case "containsHeader": return find(first) != null;
@@ -75,12 +88,12 @@ final class HttpReply {
       case "getHeaders": return find(first) == null ? List.of() : (Collection<String>) find(first);
       case "getHeaderNames": return (Collection<String>) headers.keySet();
       case "addCookie": values("Set-Cookie").add(text((Cookie) arguments[0])); return null;
-      case "setContentType": set("Content-Type", first); return null;
-      case "getContentType": return find("Content-Type") == null ? null : find("Content-Type").get(0);
-      case "setCharacterEncoding": encoding = Charset.forName(first).name(); return null;
-      case "getCharacterEncoding": return encoding;
-      case "sendError": return error((Integer) arguments[0], second);
-      case "sendRedirect": status = HttpServletResponse.SC_FOUND; set("Location", first); return null;
+      case "setContentType": set(TYPE, first); return null;
+      case "getContentType": return contentType();
+      case "setCharacterEncoding": encode(first); return null;
+      case "getCharacterEncoding": return encoding == null ? USUAL_ENCODING : encoding;
+      case "sendError": return end((Integer) arguments[0], TYPE, "text/plain; charset=utf-8", second);
+      case "sendRedirect": return end(HttpServletResponse.SC_FOUND, "Location", first, "");
       default: return other(method, first);
     }
   }
@@ -90,15 +103,15 @@ final class HttpReply {
       case "getOutputStream": return stream();
       case "getWriter": return writer();
       case "flushBuffer": if (writer != null) writer.flush(); flush(); return null;
-      case "isCommitted": return committed;
+      case "isCommitted": return committed || ended;
       case "setContentLength":
       case "setContentLengthLong":
       case "setBufferSize":
       case "setLocale": return null;  // the platform counts and buffers itself
       case "getBufferSize": return 0;
       case "getLocale": return Locale.getDefault();
-      case "reset": headers.clear(); status = HttpServletResponse.SC_OK; return null;
-      case "resetBuffer": return null;
+      case "reset": reset(); return null;
+      case "resetBuffer": clear(); return null;
       case "encodeURL":
       case "encodeUrl":
       case "encodeRedirectURL":
@@ -110,11 +123,51 @@ final class HttpReply {
     }
   }
 
-  private Object error(int code, String message) throws IOException {
-    status = code;
-    set("Content-Type", "text/plain; charset=utf-8");
+  private void clear() {
+    if (committed || ended) throw new IllegalStateException("the response is committed: what was written cannot be taken back");
+    gather();
+    exchange.clear();
+  }
+
+  private void reset() {
+    clear();
+    headers.clear();
+    status = HttpServletResponse.SC_OK;
+    writer = null;
+    stream = null;
+    encoding = null;
+  }
+
+  /** This is the whole answer: what the handler still says is not heard. */
+  private Object end(int code, String header, String value, String message) throws IOException {
+    clear();
     exchange.answer().write(message.getBytes(StandardCharsets.UTF_8));
+    status = code;
+    put(header, value);
+    head();
+    ended = true;
     return null;
+  }
+
+  private String contentType() {
+    return find(TYPE) == null ? null : find(TYPE).get(0);
+  }
+
+  private static String charset(String type) {
+    Matcher named = CHARSET.matcher(type);
+    return named.find() ? named.group(1) : null;
+  }
+
+  /** An encoding can be named until there is a writer. */
+  private void encode(String name) {
+    if (writer == null && !committed) encoding = name;
+    label();
+  }
+
+  /** The content type names the encoding that its text has. */
+  private void label() {
+    String type = contentType();
+    if (type != null && encoding != null && !encoding.equalsIgnoreCase(charset(type))) find(TYPE).set(0, CHARSET.matcher(type).replaceAll("") + "; charset=" + encoding);
   }
 
   private List<String> find(String name) {
@@ -129,10 +182,20 @@ final class HttpReply {
     return there != null ? there : headers.computeIfAbsent(name, key -> new ArrayList<>());
   }
 
-  private void set(String name, String value) {
+  private void put(String name, String value) {
     List<String> there = values(name);
     there.clear();
     there.add(value);
+  }
+
+  private void set(String name, String value) {
+    put(name, value);
+    if (name.equalsIgnoreCase(TYPE)) encode(charset(value) == null ? encoding : charset(value));
+  }
+
+  private void add(String name, String value) {
+    if (name.equalsIgnoreCase(TYPE)) set(name, value);  // a message has one
+    else values(name).add(value);
   }
 
   private static String date(long millis) {
@@ -149,8 +212,14 @@ final class HttpReply {
     return out.toString();
   }
 
-  private PrintWriter writer() {
-    if (writer == null) writer = new PrintWriter(new OutputStreamWriter(stream(), Charset.forName(encoding)));
+  private PrintWriter writer() throws IOException {
+    if (writer != null) return writer;
+    if (encoding == null) encode(USUAL_ENCODING);
+    try {
+      writer = new PrintWriter(new OutputStreamWriter(stream(), Charset.forName(encoding == null ? USUAL_ENCODING : encoding)));
+    } catch (IllegalArgumentException unknown) {
+      throw new UnsupportedEncodingException(encoding);
+    }
     return writer;
   }
 
@@ -162,14 +231,20 @@ final class HttpReply {
   private final class BodyStream extends ServletOutputStream {
     private final OutputStream body = exchange.answer();
 
-    @Override public void write(int b) throws IOException { body.write(b); }
-    @Override public void write(byte[] bytes, int offset, int length) throws IOException { body.write(bytes, offset, length); }
+    @Override
+    public void write(int b) throws IOException {
+      if (!ended) body.write(b);
+    }
+    @Override
+    public void write(byte[] bytes, int offset, int length) throws IOException {
+      if (!ended) body.write(bytes, offset, length);
+    }
     @Override public void flush() throws IOException { HttpReply.this.flushStream(); }
     @Override public boolean isReady() { return true; }
     @Override public void setWriteListener(WriteListener listener) { throw new IllegalStateException("write at once: nothing blocks"); }
   }
 
   private void flushStream() throws IOException {
-    if (!finishing) flush();
+    if (!gathering) flush();
   }
 }
