@@ -54,6 +54,7 @@ class DispatcherTest : public ::testing::Test {
   void open(DispatchOptions options) {
     options.settings = &settings_;
     if (invoker_) loop_.wait(invoker_->stop(loop_, io::Deadline::never()));
+    loop_.run_for(0);  // what changes have posted to the one that goes
     invoker_ = make_invoker({{loop_, factory_}}, *catalogue_, keyring_, recorder_, rng_, options);
   }
   functions::Function make(const std::string& name) {

@@ -36,9 +36,10 @@ void NurseryLink::start() {
   sys::send_message(socket_.get(), to_text(json::object{{"seccomp", base64_encode(seccomp_program())}, {"ready", options_.ready}}));
 }
 
+// A process that ends closes its socket first, and the launches in it, and is to be waited for only somewhat later.
 bool NurseryLink::ended() const {
-  pollfd end{child_.pidfd.get(), POLLIN, 0};
-  return child_.pid < 0 || ::poll(&end, 1, 0) > 0;
+  pollfd ends[] = {{child_.pidfd.get(), POLLIN, 0}, {socket_.get(), 0, 0}};
+  return child_.pid < 0 || ::poll(ends, 2, 0) > 0;
 }
 
 void NurseryLink::bury() {

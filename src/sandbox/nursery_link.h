@@ -25,7 +25,7 @@ class NurseryLink {
   io::Shard& shard() { return shard_; }
   // Which process is there: changes when another is started. Starts one if there is none.
   uint64_t running();
-  bool ended() const;  // the process last started has ended
+  bool ended() const;  // the process last started has ended, or is about to
   // Waits while the nursery is behind; false at the deadline. A nursery that has ended is replaced, once.
   io::Task<bool> send(std::string message, std::vector<int> fds, io::Deadline deadline);
   io::Task<void> stop();

@@ -26,22 +26,21 @@ struct FreeEntry {
   void operator()(archive_entry* entry) const { archive_entry_free(entry); }
 };
 
-// Where libarchive writes. It is C, and writes once more when it is freed: what the sink throws waits here until it is done.
+// Where libarchive writes. It is C, and writes once more when it is freed: what the sink throws waits here until it is done, and what is
+// written after that is dropped.
 struct Output {
   const ZipSink& sink;
   std::exception_ptr fault = nullptr;
 };
 
-la_ssize_t forward(archive* writer, void* to, const void* data, size_t size) {
+la_ssize_t forward(archive*, void* to, const void* data, size_t size) {
   auto* output = static_cast<Output*>(to);
   try {
     if (!output->fault) output->sink({static_cast<const char*>(data), size});
   } catch (...) {
     output->fault = std::current_exception();
   }
-  if (!output->fault) return static_cast<la_ssize_t>(size);
-  archive_set_error(writer, EIO, "the package could not be written");
-  return ARCHIVE_FATAL;
+  return static_cast<la_ssize_t>(size);
 }
 
 class Walker {
@@ -124,7 +123,10 @@ Result<void> write_entries(const std::vector<ZipEntry>& entries, const ZipLimits
   archive_write_set_bytes_per_block(writer.get(), 0);
   archive_write_open2(writer.get(), &output, nullptr, forward, nullptr, nullptr);
   uint64_t total = 0;
-  for (const ZipEntry& entry : entries) MAYFLY_TRY_VOID(write_entry(writer.get(), entry, limits, total));
+  for (const ZipEntry& entry : entries) {
+    MAYFLY_TRY_VOID(write_entry(writer.get(), entry, limits, total));
+    if (output.fault) return {};
+  }
   if (archive_write_close(writer.get()) != ARCHIVE_OK)
     return fail(Kind::local, std::string("cannot finish the package: ") + archive_error_string(writer.get()));
   return {};
