@@ -13,9 +13,12 @@ FOLDER = pathlib.Path(sys.argv[1])
 
 
 def run(target):
-    with tempfile.TemporaryDirectory() as corpus:
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = pathlib.Path(scratch, "corpus")
+        corpus.mkdir()
         result = subprocess.run([target, f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1",
-                                 f"-artifact_prefix={corpus}/", corpus], capture_output=True, text=True, timeout=SECONDS + 120)
+                                 f"-artifact_prefix={corpus}/", corpus], env={**os.environ, "TMPDIR": scratch}, capture_output=True, text=True,
+                                timeout=SECONDS + 120)
     executed = re.search(r"number_of_executed_units: (\d+)", result.stderr)
     return target.name, result.returncode, int(executed.group(1)) if executed else 0, result.stderr[-3000:]
 

@@ -23,6 +23,8 @@ PYTHON_CLIENTS = pathlib.Path(support.CLIENTS, "python")
 sys.path.insert(0, str(PYTHON_CLIENTS))
 import websocket  # noqa: E402
 
+SCRATCH = support.tempfile.TemporaryDirectory(prefix="mayfly-packages-")  # until this process ends
+
 FLASK = """#!/usr/bin/python3
 import os, sys
 sys.path.insert(0, "/code/libraries")
@@ -162,9 +164,9 @@ def package(bootstrap, folders):
             for path in sorted(pathlib.Path(folder).rglob("*")):
                 if path.is_file() and "__pycache__" not in path.parts:
                     archive.write(path, f"{name}/{path.relative_to(folder)}")
-    path = pathlib.Path(support.tempfile.mkdtemp(prefix="mayfly-package-"), "code.zip")
-    path.write_bytes(buffer.getvalue())
-    return str(path)
+    with support.tempfile.NamedTemporaryFile(dir=SCRATCH.name, suffix=".zip", delete=False) as file:
+        file.write(buffer.getvalue())
+    return file.name
 
 
 def resident_mb(pid):

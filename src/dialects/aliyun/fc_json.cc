@@ -13,7 +13,9 @@ namespace {
 constexpr int64_t kMinMemoryMb = 128, kMemoryStepMb = 64;  // aliyun-fc.md section 12
 constexpr size_t kMaxEnvironment = 4'096;                  // section 5.7
 constexpr size_t kMaxTimerPayload = 128 * 1024;            // section 4
-constexpr std::array<std::string_view, 11> kRuntimes{"python", "nodejs", "java", "php", "dotnetcore", "go", "cpp", "custom", "custom-container", "provided", "CustomRuntime"};
+// The vendor's, ours, and of other platforms those whose programs can be packed the same way.
+constexpr std::array<std::string_view, 15> kRuntimes{"python", "nodejs", "java", "php", "dotnetcore", "go", "cpp", "custom", "custom-container", "provided", "CustomRuntime",
+                                                     "scf-web", "knative", "of-watchdog", "classic-watchdog"};
 constexpr std::array<std::string_view, 4> kReserved{"accessKeyID", "accessKeySecret", "securityToken", "topic"};
 // Stored as sent, for whoever asks again: the core does not act on them.
 constexpr std::array<std::string_view, 9> kFunctionExtras{"instanceType", "caPort", "instanceLifecycleConfig", "customContainerConfig",
@@ -56,7 +58,7 @@ FcExpected<void> check_trigger_type(const std::string& type) {
 FcExpected<void> check_runtime(const std::string& runtime) {
   for (std::string_view known : kRuntimes)
     if (runtime.starts_with(known)) return {};
-  return invalid_argument(fmt::format("runtime '{}' is none of python3, nodejs, java, php, dotnetcore, go, cpp, custom, custom-container, provided, CustomRuntime", runtime));
+  return invalid_argument(fmt::format("runtime '{}' is none of {}", runtime, fmt::join(kRuntimes, ", ")));
 }
 
 FcExpected<void> check_timer(const json::value& config) {
