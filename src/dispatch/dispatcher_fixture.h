@@ -75,6 +75,12 @@ class DispatcherTest : public ::testing::Test {
     EXPECT_TRUE(loop_.wait(settings_.put(loop_, kind, name, std::move(body), functions::Settings::Mode::either)));
     loop_.run_for(0);
   }
+  json::object provision(int64_t target) { return {{"target", target}}; }
+  void scaling(json::object annotations) {
+    annotations["autoscaling.knative.dev/class"] = "kpa.autoscaling.knative.dev";
+    put(kScalingConfig, {{"annotations", std::move(annotations)}});
+  }
+  size_t running() { return status().instances.size(); }
   FunctionStatus status(const std::string& function = "f") { return loop_.wait(invoker_->status(loop_, "s", function)); }
 
   io::SimLoop loop_;

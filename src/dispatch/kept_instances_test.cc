@@ -11,12 +11,6 @@ constexpr int64_t kSecond = kMicrosPerSecond;
 
 class KeptInstances : public DispatcherTest {
  protected:
-  json::object provision(int64_t target) { return {{"target", target}}; }
-  void scaling(json::object annotations) {
-    annotations["autoscaling.knative.dev/class"] = "kpa.autoscaling.knative.dev";
-    put(kScalingConfig, {{"annotations", std::move(annotations)}});
-  }
-  size_t running() { return status().instances.size(); }
   void change(int64_t timeout_s) {
     functions::Function changed = make("f");
     changed.timeout_s = timeout_s;

@@ -8,15 +8,7 @@ namespace {
 
 constexpr int64_t kSecond = kMicrosPerSecond;
 
-class ScalingTest : public DispatcherTest {
- protected:
-  json::object provision(int64_t target) { return {{"target", target}}; }
-  void scaling(json::object annotations) {
-    annotations["autoscaling.knative.dev/class"] = "kpa.autoscaling.knative.dev";
-    put(kScalingConfig, {{"annotations", std::move(annotations)}});
-  }
-  size_t running() { return status().instances.size(); }
-};
+class ScalingTest : public DispatcherTest {};
 
 TEST_F(ScalingTest, ACallThatItsInstanceNeverTookGoesToAnotherAndKeepsItsPlace) {
   open({.max_instances_per_function = 1, .memory_budget_mb = 1'000});
