@@ -184,8 +184,8 @@ def work():
 threading.Thread(target=work, daemon=True).start())"));
   runnable->function.vendor["instanceLifecycleConfig"] = json::object{{"preFreeze", {{"handler", "index.freeze"}, {"timeout", 5}}}};
   auto instance = started(runnable);
-  EXPECT_GT(counted_meanwhile(*instance, false), 100);
-  EXPECT_LT(counted_meanwhile(*instance, true), 100);
+  EXPECT_TRUE(counts_on(*instance));
+  EXPECT_LT(counted_while_frozen(*instance), 100);
   EXPECT_EQ(printed(), hooked("PreFreeze", "GET /pre-freeze\n"));
   stop(std::move(instance));
 }
